@@ -1,0 +1,19 @@
+//! What Safire talks about, free of I/O: ids, time, users, projects, scenarios, their runs and the
+//! rules by which they change.
+//!
+//! The rules are total functions ([`lifecycle`]) whose whole tables are tests; everything that
+//! stores, sends or serves lives in crates to the right of this one.
+
+pub mod clock;
+pub mod ids;
+pub mod lifecycle;
+pub mod master_data;
+pub mod name;
+pub mod project;
+pub mod run;
+pub mod scenario;
+pub mod user;
+
+pub use clock::{Clock, Timestamp};
+pub use ids::{NodeId, ProjectId, RunId, ScenarioId, UserId};
+pub use safire_engine as engine;

@@ -1,0 +1,140 @@
+//! Short texts that people give: names, descriptions, e-mail addresses.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use utoipa::ToSchema;
+
+/// Why a text was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BadText {
+    /// Too short or too long.
+    #[error("has {length} characters, allowed are {min} to {max}")]
+    Length {
+        /// Characters given.
+        length: usize,
+        /// The least allowed.
+        min: usize,
+        /// The most allowed.
+        max: usize,
+    },
+    /// A control character, which would corrupt logs and tables.
+    #[error("contains a control character")]
+    Control,
+    /// Not `name@host`.
+    #[error("is not an e-mail address such as ana@example.com")]
+    NotAnAddress,
+}
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[serde(try_from = "String", into = "String")]
+        #[schema(value_type = String, min_length = $min, max_length = $max)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadText;
+
+            fn try_from(text: String) -> Result<Self, BadText> {
+                plain(&text, $min, $max)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> String {
+                text.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text! {
+    /// What a user, project or scenario is called: 1 to 200 characters.
+    Name, 1, 200
+}
+text! {
+    /// A project's description: up to 2,000 characters.
+    Description, 0, 2000
+}
+
+/// An e-mail address, in lower case: the name that a user signs in with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, format = "email", max_length = 254)]
+pub struct Email(String);
+
+impl Email {
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Email {
+    type Error = BadText;
+
+    fn try_from(text: String) -> Result<Self, BadText> {
+        plain(&text, 3, 254)?;
+        let parts = text.split_once('@');
+        let whole = |part: &str| !part.is_empty() && !part.contains(['@', ' ']);
+        match parts {
+            Some((user, host)) if whole(user) && whole(host) => Ok(Self(text.to_lowercase())),
+            _ => Err(BadText::NotAnAddress),
+        }
+    }
+}
+
+impl From<Email> for String {
+    fn from(email: Email) -> String {
+        email.0
+    }
+}
+
+fn plain(text: &str, min: usize, max: usize) -> Result<(), BadText> {
+    let length = text.trim().chars().count();
+    if length < min || text.chars().count() > max {
+        return Err(BadText::Length { length, min, max });
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n') {
+        return Err(BadText::Control);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_neither_blank_nor_endless_nor_a_control_sequence() {
+        assert!(Name::try_from("HEFA in Houston".to_owned()).is_ok());
+        assert!(matches!(Name::try_from("   ".to_owned()), Err(BadText::Length { length: 0, .. })));
+        assert!(matches!(Name::try_from("x".repeat(201)), Err(BadText::Length { length: 201, .. })));
+        assert_eq!(Name::try_from("a\u{1b}[2J".to_owned()), Err(BadText::Control));
+    }
+
+    #[test]
+    fn an_address_has_two_parts_and_is_kept_in_lower_case() {
+        assert_eq!(Email::try_from("Ana@Example.com".to_owned()).unwrap().as_str(), "ana@example.com");
+        for bad in ["ana", "@example.com", "ana@", "a@b@c", "a b@c"] {
+            assert_eq!(Email::try_from(bad.to_owned()), Err(BadText::NotAnAddress), "{bad}");
+        }
+    }
+}

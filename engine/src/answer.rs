@@ -1,0 +1,72 @@
+//! A result that may not exist, or not be the only one.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What is known about a value that need not exist: an IRR, a payback, a minimum selling price.
+///
+/// Zero is a value like any other, so "unknown" has its own shape and says why.
+///
+/// ```
+/// use safire_engine::Answer;
+///
+/// let never = Answer::none("the cash flow never turns positive");
+/// assert_eq!(
+///     serde_json::to_string(&never).unwrap(),
+///     r#"{"status":"none","reason":"the cash flow never turns positive"}"#
+/// );
+/// assert_eq!(never.value(), None);
+/// assert_eq!(Answer::Found { value: 2.0 }.value(), Some(2.0));
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(description = "A value that need not exist, or not be the only one.")]
+#[serde(tag = "status", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// Exactly one value.
+    Found {
+        /// The value, in the unit that the field's name carries.
+        value: f64,
+    },
+    /// No value, and why.
+    None {
+        /// Why there is none, for people.
+        reason: String,
+    },
+    /// More than one value solves the equation, so that none of them is *the* answer.
+    Several {
+        /// All of them, ascending.
+        values: Vec<f64>,
+    },
+}
+
+impl Answer {
+    /// There is no value, because of `reason`.
+    pub fn none(reason: impl Into<String>) -> Self {
+        Self::None { reason: reason.into() }
+    }
+
+    /// The one value, if there is exactly one.
+    pub fn value(&self) -> Option<f64> {
+        match self {
+            Self::Found { value } => Some(*value),
+            Self::None { .. } | Self::Several { .. } => None,
+        }
+    }
+
+    /// Every number that the answer holds.
+    pub fn values(&self) -> &[f64] {
+        match self {
+            Self::Found { value } => std::slice::from_ref(value),
+            Self::None { .. } => &[],
+            Self::Several { values } => values,
+        }
+    }
+
+    /// The answer for a value worked out from this one; without one value the reason is passed on.
+    pub(crate) fn and_then(&self, next: impl FnOnce(f64) -> Self) -> Self {
+        match self {
+            Self::Found { value } => next(*value),
+            other => other.clone(),
+        }
+    }
+}

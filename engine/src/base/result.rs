@@ -1,0 +1,149 @@
+//! What the base analysis answers.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::answer::Answer;
+
+/// The base analysis of a scenario: stored and served in this form.
+///
+/// Units are in the names, and inside a material or product the unit is the whole name, so that the
+/// stored form of an ordinary scenario stays below 2 kB.
+///
+/// How each number is worked out is in the trace; how each formula reads, in [`plant`](crate::plant),
+/// [`carbon`](crate::carbon) and [`finance`](crate::finance).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(description = "The base analysis of a scenario. Units are in the names.")]
+#[serde(deny_unknown_fields)]
+pub struct BaseAnalysis {
+    /// Total capital investment.
+    pub tci_usd: f64,
+    /// Working capital, bound from year 0 and returned in the last year.
+    pub working_capital_usd: f64,
+    /// Fuel per hour of operation.
+    pub throughput_t_per_h: f64,
+    /// Feedstocks, by code.
+    pub feedstocks: Vec<FeedstockUse>,
+    /// Hydrogen.
+    pub hydrogen: HydrogenUse,
+    /// Electricity.
+    pub electricity: ElectricityUse,
+    /// Products: the main product, then the others by code.
+    pub products: Vec<ProductResult>,
+    /// All products together.
+    pub production_t_per_yr: f64,
+    /// Energy out per kg of nominal capacity: the energy content of the fuel where yields sum to 1.
+    pub energy_mj_per_kg: f64,
+    /// Operating cost.
+    pub opex_usd_per_yr: Opex,
+    /// Sales of all products, premiums included.
+    pub revenue_usd_per_yr: f64,
+    /// Carbon intensity of the fuel, by cause.
+    pub ci_g_per_mj: CarbonIntensity,
+    /// Emissions of the plant, in tCO2e.
+    pub co2e_t_per_yr: f64,
+    /// Capital recovery factor, per year.
+    pub crf: f64,
+    /// Total capital investment as equal yearly parts with interest.
+    pub annual_capital_usd_per_yr: f64,
+    /// Levelized cost of production, per tonne of all products.
+    pub lcop_usd_per_t: f64,
+    /// Levelized cost per tonne of main product after selling the co-products.
+    pub lcop_net_usd_per_t: f64,
+    /// Cash flow by year, from year 0 (investment) to the last year of operation.
+    pub cash_flow_usd: Vec<f64>,
+    /// Net present value.
+    pub npv_usd: f64,
+    /// Internal rate of return, per year.
+    pub irr: Answer,
+    /// First year in which the investment is repaid.
+    pub payback_years: Answer,
+    /// First year in which the investment is repaid with interest.
+    pub discounted_payback_years: Answer,
+    /// Minimum selling price of the main product, before its premium.
+    pub msp_usd_per_t: Answer,
+    /// The same per energy.
+    pub msp_usd_per_gj: Answer,
+    /// What avoiding a tonne of CO2e costs against the fossil comparator.
+    pub abatement_usd_per_t: Answer,
+}
+
+/// One feedstock's use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeedstockUse {
+    /// Its code.
+    pub code: String,
+    /// Consumption.
+    pub t_per_yr: f64,
+    /// Cost; negative for a gate fee.
+    pub usd_per_yr: f64,
+}
+
+/// Hydrogen use.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HydrogenUse {
+    /// Consumption.
+    pub t_per_yr: f64,
+    /// Cost.
+    pub usd_per_yr: f64,
+}
+
+/// Electricity use.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ElectricityUse {
+    /// Consumption.
+    pub mwh_per_yr: f64,
+    /// Cost.
+    pub usd_per_yr: f64,
+}
+
+/// One product.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProductResult {
+    /// Its code.
+    pub code: String,
+    /// Production.
+    pub t_per_yr: f64,
+    /// Carbon conversion efficiency: the share of the feedstocks' carbon that ends up here.
+    pub cce_percent: f64,
+    /// Price with its premium for a low carbon intensity.
+    pub usd_per_t: f64,
+    /// Revenue.
+    pub usd_per_yr: f64,
+    /// Share of the energy out.
+    pub energy_share: f64,
+    /// Emissions allocated by energy, in tCO2e.
+    pub co2e_t_per_yr: f64,
+}
+
+/// Operating cost per year.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Opex {
+    /// Feedstocks, hydrogen and electricity.
+    pub direct: f64,
+    /// Maintenance, insurance, overhead: a ratio of the investment.
+    pub indirect: f64,
+    /// Both.
+    pub total: f64,
+}
+
+/// Carbon intensity by cause, in gCO2e/MJ.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CarbonIntensity {
+    /// Of the feedstocks.
+    pub feedstock: f64,
+    /// Of hydrogen.
+    pub hydrogen: f64,
+    /// Of electricity.
+    pub electricity: f64,
+    /// Of the process itself.
+    pub process: f64,
+    /// All of it.
+    pub total: f64,
+}

@@ -1,0 +1,22 @@
+//! From what a user wrote to numbers that the formulas may trust.
+//!
+//! [`InputDocument`] → [`resolve`] → [`Inputs`]. Everything that can be wrong is wrong here, once, with a
+//! pointer, the value as given, the allowed range and its unit.
+
+mod balance;
+mod document;
+pub mod fields;
+pub(crate) mod object;
+mod pointer;
+mod resolve;
+mod values;
+mod violation;
+
+pub use balance::SUM_TOLERANCE;
+pub use document::{
+    EconomicInputs, ElectricityInputs, FeedstockInputs, FossilInputs, HydrogenInputs, InputDocument, PlantInputs,
+    ProductInputs, UtilityInputs,
+};
+pub use resolve::{Resolved, ResolvedInput, Source, resolve};
+pub use values::{Economics, Electricity, Feedstock, Fossil, Hydrogen, Inputs, Plant, Product, Values};
+pub use violation::{Allowed, Invalid, Violation, code};

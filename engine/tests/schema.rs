@@ -1,0 +1,38 @@
+//! The types that cross the API describe themselves as they are read and written.
+
+use safire_engine::units::UnitGroup;
+use safire_engine::{Answer, BaseAnalysis, Failure, InputDocument, Quantity, ResolvedInput, Trace, Violation};
+use serde_json::Value;
+use utoipa::PartialSchema;
+
+fn schema<T: PartialSchema>() -> Value {
+    serde_json::to_value(T::schema()).unwrap()
+}
+
+#[test]
+fn no_description_shows_rust_to_the_users_of_the_api() {
+    let schemas = [
+        schema::<InputDocument>(),
+        schema::<Quantity>(),
+        schema::<BaseAnalysis>(),
+        schema::<Answer>(),
+        schema::<Failure>(),
+        schema::<Violation>(),
+        schema::<ResolvedInput>(),
+        schema::<Trace>(),
+        schema::<UnitGroup>(),
+    ];
+    for schema in schemas {
+        let text = schema.to_string();
+        for rust in ["```", "::", "[`"] {
+            assert!(!text.contains(rust), "{rust} in {text}");
+        }
+    }
+}
+
+#[test]
+fn a_quantity_needs_both_members_and_a_document_none() {
+    assert_eq!(schema::<Quantity>()["required"], serde_json::json!(["value", "unit"]));
+    assert_eq!(schema::<InputDocument>()["required"], Value::Null);
+    assert_eq!(schema::<InputDocument>()["additionalProperties"], false);
+}
