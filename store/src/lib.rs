@@ -1,0 +1,16 @@
+//! SQL, and nothing else: one text for PostgreSQL and SQLite.
+//!
+//! Every function takes a [`Connection`] and plain values. Who owns connections, how many there are
+//! and who waits for them is the business of the crate to the right.
+
+mod connection;
+mod error;
+pub mod master_data;
+pub mod projects;
+pub mod runs;
+pub mod scenarios;
+pub mod schema;
+pub mod users;
+
+pub use connection::{Connection, Engine, Target};
+pub use error::{Error, Result};

@@ -1,0 +1,395 @@
+//! The store's contract, held against both engines.
+
+use std::collections::HashSet;
+
+use chrono::TimeDelta;
+use futures::future::join_all;
+use safire_domain::{
+    NodeId, RunId, Timestamp,
+    engine::{self, Failure, Plain, Quantity},
+    lifecycle::{Rest, RunState, Status},
+    master_data::MasterData,
+    project::Project,
+    run::{MAX_ATTEMPTS, Outcome},
+    scenario::Scenario,
+    user::User,
+};
+use safire_store::{
+    Connection, Error, master_data, projects,
+    projects::Removal,
+    runs::{self, Accepted, Assignment, Cancelled, Claim, Lease, Request},
+    scenarios, schema, users,
+};
+use safire_test_support::{TestDatabase, analyst, now, on_both_engines, project, scenario};
+
+/// A user with a project and a draft of the worked case.
+struct Plant {
+    user: User,
+    project: Project,
+    scenario: Scenario,
+}
+
+async fn plant(c: &mut Connection) -> Plant {
+    let user = analyst();
+    let project = project(&user);
+    let scenario = scenario(&project);
+    users::insert(c, &user, Some("hash")).await.unwrap();
+    projects::insert(c, &project).await.unwrap();
+    assert!(scenarios::insert(c, user.id, &scenario).await.unwrap());
+    Plant { user, project, scenario }
+}
+
+fn lease(owner: NodeId) -> Lease {
+    Lease { owner, until: now() + TimeDelta::seconds(15) }
+}
+
+fn request(plant: &Plant, node: NodeId) -> Request {
+    let now = now();
+    Request { user: plant.user.id, scenario: plant.scenario.id, run: RunId::new(now), lease: lease(node), now }
+}
+
+async fn accepted(c: &mut Connection, plant: &Plant, node: NodeId) -> Assignment {
+    match runs::accept(c, request(plant, node)).await.unwrap() {
+        Accepted::New(_, assignment) => *assignment,
+        other => panic!("not a new run: {other:?}"),
+    }
+}
+
+fn outcome(assignment: &Assignment) -> Outcome {
+    engine::analyse(&assignment.inputs, &mut Plain)
+}
+
+async fn status(c: &mut Connection, plant: &Plant) -> Status {
+    scenarios::find(c, plant.user.id, plant.scenario.id).await.unwrap().unwrap().status
+}
+
+async fn run_state(c: &mut Connection, plant: &Plant, run: RunId) -> RunState {
+    runs::find(c, plant.user.id, plant.scenario.id, run).await.unwrap().unwrap().state
+}
+
+fn claim(node: NodeId, abandoned_before: Timestamp) -> Claim {
+    Claim { lease: lease(node), abandoned_before, own: false, scenario: None, limit: 100, now: now() }
+}
+
+on_both_engines! {
+    async fn processes_that_start_together_migrate_and_seed_once(database: &TestDatabase) {
+        let starts = (0..4).map(|_| async { drop(database.prepared().await) });
+        join_all(starts).await;
+        let mut c = database.connect().await;
+        assert_eq!(schema::current_version(&mut c).await.unwrap(), schema::latest_version());
+        assert_eq!(master_data::load(&mut c).await.unwrap(), *MasterData::seed());
+    }
+
+    async fn a_user_is_found_by_id_and_by_address_and_both_are_unique(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let user = analyst();
+        users::insert(&mut c, &user, Some("hash")).await.unwrap();
+        assert_eq!(users::find(&mut c, user.id).await.unwrap().as_ref(), Some(&user));
+        let email = user.email.clone().unwrap();
+        assert_eq!(users::credentials(&mut c, &email).await.unwrap(), Some((user.clone(), "hash".into())));
+        let double = User { id: analyst().id, global_id: "other".into(), ..user };
+        assert!(matches!(users::insert(&mut c, &double, None).await, Err(Error::Duplicate(_))));
+        assert!(!users::has_admin(&mut c).await.unwrap());
+    }
+
+    async fn a_user_without_credentials_cannot_sign_in(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let user = analyst();
+        users::insert(&mut c, &user, None).await.unwrap();
+        assert_eq!(users::credentials(&mut c, &user.email.unwrap()).await.unwrap(), None);
+    }
+
+    async fn what_belongs_to_another_user_does_not_exist(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let mine = plant(&mut c).await;
+        let other = plant(&mut c).await.user.id;
+        let run = accepted(&mut c, &mine, NodeId::new(now())).await.run;
+        let (project, scenario) = (mine.project.id, mine.scenario.id);
+        assert_eq!(projects::find(&mut c, other, project).await.unwrap(), None);
+        assert_eq!(projects::list(&mut c, other, 0, 100).await.unwrap().len(), 1);
+        assert!(!projects::update(&mut c, other, &mine.project, now()).await.unwrap());
+        assert_eq!(projects::remove(&mut c, other, project).await.unwrap(), Removal::Unknown);
+        assert_eq!(scenarios::find(&mut c, other, scenario).await.unwrap(), None);
+        assert_eq!(scenarios::list(&mut c, other, project, 0, 100).await.unwrap(), []);
+        assert_eq!(scenarios::count(&mut c, other, project).await.unwrap(), 0);
+        assert_eq!(scenarios::remove(&mut c, other, scenario).await.unwrap(), Removal::Unknown);
+        assert!(!scenarios::insert(&mut c, other, &safire_test_support::scenario(&mine.project)).await.unwrap());
+        assert_eq!(runs::find(&mut c, other, scenario, run).await.unwrap(), None);
+        assert_eq!(runs::list(&mut c, other, scenario, 0, 100).await.unwrap(), []);
+        assert_eq!(runs::count(&mut c, other, scenario).await.unwrap(), 0);
+        assert_eq!(runs::cancel(&mut c, other, scenario, now()).await.unwrap(), Cancelled::Unknown);
+        let foreign = Request { user: other, ..request(&mine, NodeId::new(now())) };
+        assert!(matches!(runs::accept(&mut c, foreign).await.unwrap(), Accepted::Unknown));
+    }
+
+    async fn a_project_is_written_over_the_version_that_was_read_and_no_other(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let Plant { user, project, .. } = plant(&mut c).await;
+        assert!(projects::update(&mut c, user.id, &project, now()).await.unwrap());
+        assert!(!projects::update(&mut c, user.id, &project, now()).await.unwrap());
+        assert_eq!(projects::find(&mut c, user.id, project.id).await.unwrap().unwrap().version, 2);
+    }
+
+    async fn lists_come_in_pages_and_in_order(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let Plant { user, project: first, .. } = plant(&mut c).await;
+        for _ in 0..4 {
+            projects::insert(&mut c, &project(&user)).await.unwrap();
+        }
+        assert_eq!(projects::count(&mut c, user.id).await.unwrap(), 5);
+        let newest = projects::list(&mut c, user.id, 0, 3).await.unwrap();
+        let oldest = projects::list(&mut c, user.id, 3, 3).await.unwrap();
+        assert_eq!((newest.len(), oldest.len()), (3, 2));
+        let ids: Vec<_> = newest.iter().chain(&oldest).map(|project| project.id).collect();
+        assert!(ids.is_sorted_by(|a, b| a > b));
+        assert_eq!(oldest[1].id, first.id);
+    }
+
+    async fn inputs_come_back_to_the_bit(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let Plant { user, mut scenario, .. } = plant(&mut c).await;
+        for value in [0.1 + 0.2, 1.0 / 3.0, 5e-324, 1.797e308, 123_456_789.123_456_79, 1e23] {
+            scenario.inputs.plant.capacity = Some(Quantity::new(value, "kt/yr"));
+            assert!(scenarios::update(&mut c, &scenario, now()).await.unwrap());
+            let read = scenarios::find(&mut c, user.id, scenario.id).await.unwrap().unwrap();
+            assert_eq!(read.inputs.plant.capacity.as_ref().unwrap().value.to_bits(), value.to_bits());
+            scenario.version = read.version;
+        }
+    }
+
+    async fn a_calculation_asked_for_twice_is_one_run(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let plant = plant(&mut c).await;
+        let node = NodeId::new(now());
+        let assignment = accepted(&mut c, &plant, node).await;
+        let Accepted::Same(again) = runs::accept(&mut c, request(&plant, node)).await.unwrap() else { panic!() };
+        assert_eq!(again.id, assignment.run);
+        assert_eq!(runs::count(&mut c, plant.user.id, plant.scenario.id).await.unwrap(), 1);
+        assert!(matches!(status(&mut c, &plant).await, Status::Calculating { run, before: Rest::Draft } if run == again.id));
+    }
+
+    async fn many_who_ask_at_once_get_one_run(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let plant = plant(&mut c).await;
+        let node = NodeId::new(now());
+        let asked = (0..16).map(|_| async {
+            let mut c = database.connect().await;
+            match runs::accept(&mut c, request(&plant, node)).await.unwrap() {
+                Accepted::New(run, _) => (true, run.id),
+                Accepted::Same(run) => (false, run.id),
+                other => panic!("{other:?}"),
+            }
+        });
+        let answers = join_all(asked).await;
+        assert_eq!(answers.iter().filter(|(new, _)| *new).count(), 1);
+        assert_eq!(answers.iter().map(|(_, run)| run).collect::<HashSet<_>>().len(), 1);
+    }
+
+    async fn other_inputs_wait_for_the_run_in_motion(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let plant = plant(&mut c).await;
+        let node = NodeId::new(now());
+        let assignment = accepted(&mut c, &plant, node).await;
+        let mut edited = scenarios::find(&mut c, plant.user.id, plant.scenario.id).await.unwrap().unwrap();
+        edited.inputs.plant.capacity = Some(Quantity::new(100.0, "kt/yr"));
+        assert!(scenarios::update(&mut c, &edited, now()).await.unwrap());
+        let busy = runs::accept(&mut c, request(&plant, node)).await.unwrap();
+        assert!(matches!(busy, Accepted::Busy(run) if run == assignment.run), "{busy:?}");
+        assert!(runs::settle(&mut c, assignment.run, 1, node, outcome(&assignment), now()).await.unwrap());
+        assert!(matches!(runs::accept(&mut c, request(&plant, node)).await.unwrap(), Accepted::New(..)));
+    }
+
+    async fn inputs_that_cannot_be_calculated_store_nothing(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let mut plant = plant(&mut c).await;
+        plant.scenario.pathway.process = "ATJ".into();
+        assert!(scenarios::update(&mut c, &plant.scenario, now()).await.unwrap());
+        let refused = runs::accept(&mut c, request(&plant, NodeId::new(now()))).await.unwrap();
+        assert!(matches!(refused, Accepted::Invalid(_)), "{refused:?}");
+        assert_eq!(runs::count(&mut c, plant.user.id, plant.scenario.id).await.unwrap(), 0);
+        assert_eq!(status(&mut c, &plant).await, Status::DRAFT);
+    }
+
+    async fn a_result_is_committed_once_and_read_back_to_the_bit(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let plant = plant(&mut c).await;
+        let node = NodeId::new(now());
+        let assignment = accepted(&mut c, &plant, node).await;
+        let (run, outcome) = (assignment.run, outcome(&assignment));
+        assert!(runs::settle(&mut c, run, 1, node, outcome.clone(), now()).await.unwrap());
+        assert!(!runs::settle(&mut c, run, 1, node, outcome.clone(), now()).await.unwrap());
+        assert_eq!(status(&mut c, &plant).await, Status::Resting(Rest::Calculated(run)));
+        let (stored, snapshot) = runs::result(&mut c, run).await.unwrap().unwrap();
+        assert_eq!(stored, outcome.unwrap());
+        assert_eq!(snapshot.resolve().unwrap().inputs, assignment.inputs);
+        let Accepted::Same(same) = runs::accept(&mut c, request(&plant, node)).await.unwrap() else { panic!() };
+        assert_eq!((same.id, same.state), (run, RunState::Succeeded));
+    }
+
+    async fn a_failed_run_keeps_its_failure_and_can_be_asked_for_again(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let plant = plant(&mut c).await;
+        let node = NodeId::new(now());
+        let run = accepted(&mut c, &plant, node).await.run;
+        let failure = Failure::new("engine.panicked", "a defect");
+        assert!(runs::settle(&mut c, run, 1, node, Err(failure.clone()), now()).await.unwrap());
+        assert_eq!(status(&mut c, &plant).await, Status::Resting(Rest::Failed(run)));
+        let read = runs::find(&mut c, plant.user.id, plant.scenario.id, run).await.unwrap().unwrap();
+        assert_eq!((read.state, read.failure), (RunState::Failed, Some(failure)));
+        assert!(matches!(runs::accept(&mut c, request(&plant, node)).await.unwrap(), Accepted::New(..)));
+    }
+
+    async fn a_result_of_another_attempt_or_another_process_is_refused(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let plant = plant(&mut c).await;
+        let (node, other) = (NodeId::new(now()), NodeId::new(now()));
+        let assignment = accepted(&mut c, &plant, node).await;
+        let (run, outcome) = (assignment.run, outcome(&assignment));
+        assert!(!runs::settle(&mut c, run, 2, node, outcome.clone(), now()).await.unwrap());
+        assert!(!runs::settle(&mut c, run, 1, other, outcome, now()).await.unwrap());
+        assert_eq!(run_state(&mut c, &plant, run).await, RunState::Queued);
+    }
+
+    async fn a_cancelled_run_returns_the_scenario_to_where_it_was(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let mut plant = plant(&mut c).await;
+        let (user, node) = (plant.user.id, NodeId::new(now()));
+        assert_eq!(runs::cancel(&mut c, user, plant.scenario.id, now()).await.unwrap(), Cancelled::NotInMotion);
+        let first = accepted(&mut c, &plant, node).await;
+        runs::settle(&mut c, first.run, 1, node, outcome(&first), now()).await.unwrap();
+        plant.scenario = scenarios::find(&mut c, user, plant.scenario.id).await.unwrap().unwrap();
+        plant.scenario.inputs.plant.capacity = Some(Quantity::new(100.0, "kt/yr"));
+        scenarios::update(&mut c, &plant.scenario, now()).await.unwrap();
+
+        let second = accepted(&mut c, &plant, node).await;
+        runs::start(&mut c, second.run, 1, node).await.unwrap();
+        assert_eq!(run_state(&mut c, &plant, second.run).await, RunState::Running);
+        let cancelled = runs::cancel(&mut c, user, plant.scenario.id, now()).await.unwrap();
+        assert_eq!(cancelled, Cancelled::Yes(second.run));
+        assert_eq!(status(&mut c, &plant).await, Status::Resting(Rest::Calculated(first.run)));
+        assert!(!runs::settle(&mut c, second.run, 1, node, outcome(&second), now()).await.unwrap());
+        assert_eq!(run_state(&mut c, &plant, second.run).await, RunState::Cancelled);
+    }
+
+    async fn only_abandoned_runs_are_taken_over(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let plant = plant(&mut c).await;
+        let (node, other) = (NodeId::new(now()), NodeId::new(now()));
+        let run = accepted(&mut c, &plant, node).await.run;
+        assert_eq!(runs::claim(&mut c, claim(other, now())).await.unwrap(), []);
+        let later = now() + TimeDelta::seconds(16);
+        runs::renew(&mut c, Lease { owner: node, until: later + TimeDelta::seconds(1) }).await.unwrap();
+        assert_eq!(runs::claim(&mut c, claim(other, later)).await.unwrap(), []);
+        let taken = runs::claim(&mut c, claim(other, later + TimeDelta::seconds(2))).await.unwrap();
+        assert_eq!(taken.iter().map(|a| (a.run, a.attempt)).collect::<Vec<_>>(), [(run, 2)]);
+        assert!(!runs::settle(&mut c, run, 1, node, outcome(&taken[0]), now()).await.unwrap());
+        assert!(runs::settle(&mut c, run, 2, other, outcome(&taken[0]), now()).await.unwrap());
+    }
+
+    async fn a_process_begins_its_own_runs_again_only_when_it_says_so(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let (one, two) = (plant(&mut c).await, plant(&mut c).await);
+        let node = NodeId::new(now());
+        accepted(&mut c, &one, node).await;
+        let second = accepted(&mut c, &two, node).await.run;
+        let far = now() + TimeDelta::days(1);
+        assert_eq!(runs::claim(&mut c, claim(node, far)).await.unwrap(), []);
+        let of_two = Claim { own: true, scenario: Some(two.scenario.id), ..claim(node, now()) };
+        assert_eq!(runs::claim(&mut c, of_two).await.unwrap().iter().map(|a| a.run).collect::<Vec<_>>(), [second]);
+        let all = Claim { own: true, ..claim(node, now()) };
+        assert_eq!(runs::claim(&mut c, all).await.unwrap().len(), 2);
+    }
+
+    async fn claims_at_once_never_take_the_same_run(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let gone = NodeId::new(now());
+        for _ in 0..12 {
+            let plant = plant(&mut c).await;
+            accepted(&mut c, &plant, gone).await;
+        }
+        let far = now() + TimeDelta::days(1);
+        let claims = (0..4).map(|_| async {
+            let mut c = database.connect().await;
+            let mut taken = Vec::new();
+            loop {
+                let some = Claim { limit: 2, ..claim(NodeId::new(now()), far) };
+                // A new owner each time would take over its own; leases of the far future end that.
+                let until = far + TimeDelta::days(1);
+                let some = Claim { lease: Lease { until, ..some.lease }, ..some };
+                match runs::claim(&mut c, some).await.unwrap() {
+                    none if none.is_empty() => return taken,
+                    some => taken.extend(some.into_iter().map(|assignment| assignment.run)),
+                }
+            }
+        });
+        let taken: Vec<_> = join_all(claims).await.into_iter().flatten().collect();
+        assert_eq!(taken.len(), 12);
+        assert_eq!(taken.iter().collect::<HashSet<_>>().len(), 12);
+    }
+
+    async fn a_run_that_never_ends_is_given_up_after_three_attempts(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let plant = plant(&mut c).await;
+        let run = accepted(&mut c, &plant, NodeId::new(now())).await.run;
+        let far = now() + TimeDelta::days(1);
+        for attempt in 2..=MAX_ATTEMPTS {
+            let taken = runs::claim(&mut c, claim(NodeId::new(now()), far)).await.unwrap();
+            assert_eq!(taken[0].attempt, attempt);
+        }
+        assert_eq!(runs::claim(&mut c, claim(NodeId::new(now()), far)).await.unwrap(), []);
+        let read = runs::find(&mut c, plant.user.id, plant.scenario.id, run).await.unwrap().unwrap();
+        assert_eq!(read.failure.unwrap().code, "run.attempts_exhausted");
+        assert_eq!(status(&mut c, &plant).await, Status::Resting(Rest::Failed(run)));
+    }
+
+    async fn what_is_handed_back_costs_no_attempt_and_refuses_a_late_result(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let plant = plant(&mut c).await;
+        let (node, next) = (NodeId::new(now()), NodeId::new(now()));
+        let assignment = accepted(&mut c, &plant, node).await;
+        assert_eq!(runs::hand_back(&mut c, node).await.unwrap(), 1);
+        assert_eq!(runs::hand_back(&mut c, node).await.unwrap(), 0);
+        assert!(!runs::settle(&mut c, assignment.run, 1, node, outcome(&assignment), now()).await.unwrap());
+        let taken = runs::claim(&mut c, claim(next, now())).await.unwrap();
+        assert_eq!((taken[0].run, taken[0].attempt), (assignment.run, 1));
+    }
+
+    async fn nothing_in_motion_can_be_removed(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let plant = plant(&mut c).await;
+        let (user, node) = (plant.user.id, NodeId::new(now()));
+        let assignment = accepted(&mut c, &plant, node).await;
+        assert_eq!(scenarios::remove(&mut c, user, plant.scenario.id).await.unwrap(), Removal::InMotion);
+        assert_eq!(projects::remove(&mut c, user, plant.project.id).await.unwrap(), Removal::InMotion);
+        runs::settle(&mut c, assignment.run, 1, node, outcome(&assignment), now()).await.unwrap();
+        assert_eq!(projects::remove(&mut c, user, plant.project.id).await.unwrap(), Removal::Removed);
+        assert_eq!(projects::remove(&mut c, user, plant.project.id).await.unwrap(), Removal::Unknown);
+        assert_eq!(runs::result(&mut c, assignment.run).await.unwrap(), None);
+    }
+
+    async fn a_transaction_that_fails_leaves_nothing_and_the_connection_works_on(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let user = analyst();
+        let twice = user.clone();
+        let failed = c
+            .transaction(|c| Box::pin(async move {
+                users::insert(c, &twice, None).await?;
+                users::insert(c, &twice, None).await
+            }))
+            .await;
+        assert!(matches!(failed, Err(Error::Duplicate(_))));
+        assert_eq!(users::find(&mut c, user.id).await.unwrap(), None);
+        users::insert(&mut c, &user, None).await.unwrap();
+        c.ping().await.unwrap();
+    }
+
+    async fn times_come_back_to_the_microsecond(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        for micros in [0, 1, 999_999, 500_000, 123_000] {
+            let created_at = Timestamp::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::microseconds(micros);
+            let user = User { created_at, ..analyst() };
+            users::insert(&mut c, &user, None).await.unwrap();
+            assert_eq!(users::find(&mut c, user.id).await.unwrap().unwrap().created_at, created_at);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What the test suites share: a database of one's own on either engine, and a few values.
+
+mod database;
+mod fixtures;
+
+pub use database::TestDatabase;
+pub use fixtures::{analyst, now, project, scenario};
+
+/// Makes each test two: one on SQLite, one on PostgreSQL. The PostgreSQL server is the one that
+/// `DATABASE_URL` names; without it the test fails.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($(#[$doc:meta])* async fn $name:ident($database:ident: &TestDatabase) $body:block)+) => {$(
+        $(#[$doc])*
+        mod $name {
+            #[allow(unused_imports, reason = "not every test needs all of them")]
+            use super::*;
+
+            async fn run($database: &$crate::TestDatabase) $body
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn on_sqlite() {
+                run(&$crate::TestDatabase::sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn on_postgres() {
+                run(&$crate::TestDatabase::postgres().await).await;
+            }
+        }
+    )+};
+}
