@@ -1,0 +1,26 @@
+//! Who owns what: supervised actors, and the handles by which others reach them.
+//!
+//! Callers never hold an actor. They hold a handle ([`Database`], [`Cache`], [`Calculations`],
+//! [`Scenarios`]) over a [`slot::Slot`] that survives restarts, admits a bounded number of requests
+//! and answers every one of them: with a value, or with [`Unavailable`].
+//!
+//! Calls form a directed graph without cycles: scenarios call calculations and the database, the web
+//! calls all of them, and nobody calls back; what has to come back is a message.
+
+pub mod cache;
+pub mod calculations;
+pub mod context;
+pub mod database;
+mod scenario;
+pub mod scenarios;
+pub mod slot;
+pub mod supervisor;
+pub mod system;
+
+pub use cache::Cache;
+pub use calculations::Calculations;
+pub use context::{Context, Faults};
+pub use database::Database;
+pub use scenarios::Scenarios;
+pub use slot::Unavailable;
+pub use system::{Settings, System};

@@ -1,0 +1,331 @@
+//! One scenario in motion: accepts its calculation, has it calculated, commits how it ended.
+//!
+//! The actor decides; the database and the calculation run beside it and report back by message. It
+//! asks the database one question at a time, so that requests for one scenario take their turns, and
+//! it forgets nothing that matters: what it knows is in the scenario's row, and when it dies the
+//! registry claims the run again.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef};
+use safire_domain::{RunId, ScenarioId, UserId, run::Outcome};
+use safire_store::runs::{self, Accepted, Assignment, Cancelled, Request};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    calculations::Calculations,
+    context::Context,
+    database::{Database, DatabaseError},
+    scenarios::{CalculateAnswer, CancelAnswer, LEASE, lease},
+    slot::{Permit, Reply},
+};
+
+/// A run that lasts longer than this is recorded as running; a shorter one goes from queued straight
+/// to its end, and costs the database one write less.
+const LINGERING: Duration = Duration::from_millis(200);
+
+/// What a scenario is told: first what its registry forwards, then what it hears from its own tasks.
+pub(crate) enum Message {
+    Calculate { user: UserId, permit: Permit, reply: Reply<CalculateAnswer> },
+    Cancel { user: UserId, reply: Reply<CancelAnswer> },
+    Wait { run: RunId, reply: Reply<()> },
+    Resume(Assignment),
+    Answered(Answer),
+    Started(RunId),
+    Lingered(RunId),
+    Computed(RunId, i64, Outcome),
+    Committed(RunId, i64),
+}
+
+/// The database's answer to one question.
+pub(crate) enum Answer {
+    Calculate { answer: Result<Accepted, DatabaseError>, permit: Permit, reply: Reply<CalculateAnswer> },
+    Cancel { answer: Result<Cancelled, DatabaseError>, reply: Reply<CancelAnswer> },
+}
+
+/// Tells the registry that the scenario is at rest, having handled so many of its messages.
+pub(crate) type OnRest = Box<dyn Fn(ScenarioId, ActorId, u64) + Send + Sync>;
+
+/// What a scenario works with.
+pub(crate) struct ScenarioActor {
+    pub id: ScenarioId,
+    pub context: Context,
+    pub database: Database,
+    pub calculations: Calculations,
+    pub on_rest: OnRest,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    /// Questions to the database that wait for their turn.
+    questions: VecDeque<Question>,
+    asking: bool,
+    motion: Option<Motion>,
+    /// Messages of the registry that were handled.
+    handled: u64,
+}
+
+enum Question {
+    Calculate { user: UserId, permit: Permit, reply: Reply<CalculateAnswer> },
+    Cancel { user: UserId, reply: Reply<CancelAnswer> },
+}
+
+/// The run that this process calculates.
+struct Motion {
+    run: RunId,
+    attempt: i64,
+    started: bool,
+    waiting: Vec<Reply<()>>,
+    /// Dropped with the motion, it ends the calculation.
+    _guard: DropGuard,
+}
+
+impl Actor for ScenarioActor {
+    type Msg = Message;
+    type State = State;
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<Message>, (): ()) -> Result<State, ActorProcessingErr> {
+        Ok(State::default())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        self.context.pass("scenario");
+        match message {
+            Message::Calculate { user, permit, reply } => {
+                state.handled += 1;
+                state.questions.push_back(Question::Calculate { user, permit, reply });
+            }
+            Message::Cancel { user, reply } => {
+                state.handled += 1;
+                state.questions.push_back(Question::Cancel { user, reply });
+            }
+            Message::Wait { run, reply } => {
+                state.handled += 1;
+                state.wait(run, reply);
+            }
+            Message::Resume(assignment) => {
+                state.handled += 1;
+                self.begin(&myself, state, assignment, None);
+            }
+            Message::Answered(answer) => self.answered(&myself, state, answer),
+            Message::Started(run) => state.started(run),
+            Message::Lingered(run) => self.record_start(&myself, state, run),
+            Message::Computed(run, attempt, outcome) => self.commit(&myself, state, run, attempt, outcome),
+            Message::Committed(run, attempt) => state.committed(run, attempt),
+        }
+        self.proceed(&myself, state);
+        Ok(())
+    }
+}
+
+impl State {
+    fn wait(&mut self, run: RunId, reply: Reply<()>) {
+        match &mut self.motion {
+            Some(motion) if motion.run == run => motion.waiting.push(reply),
+            _ => reply.send(()),
+        }
+    }
+
+    fn started(&mut self, run: RunId) {
+        if let Some(motion) = self.motion.as_mut().filter(|motion| motion.run == run) {
+            motion.started = true;
+        }
+    }
+
+    /// An attempt has been committed, or was refused; a later attempt goes on.
+    fn committed(&mut self, run: RunId, attempt: i64) {
+        if self.is_current(run, attempt) {
+            self.end(run);
+        }
+    }
+
+    fn is_current(&self, run: RunId, attempt: i64) -> bool {
+        self.motion.as_ref().is_some_and(|motion| (motion.run, motion.attempt) == (run, attempt))
+    }
+
+    /// The run has ended: whoever waited for it may look.
+    fn end(&mut self, run: RunId) {
+        if let Some(motion) = self.motion.take_if(|motion| motion.run == run) {
+            motion.waiting.into_iter().for_each(|reply| reply.send(()));
+        }
+    }
+}
+
+impl ScenarioActor {
+    /// Asks the next question, or tells the registry that there is nothing left to do.
+    fn proceed(&self, myself: &ActorRef<Message>, state: &mut State) {
+        if state.asking {
+            return;
+        }
+        match state.questions.pop_front() {
+            Some(question) => {
+                state.asking = true;
+                self.ask(myself, question);
+            }
+            None if state.motion.is_none() => (self.on_rest)(self.id, myself.get_id(), state.handled),
+            None => {}
+        }
+    }
+
+    fn ask(&self, myself: &ActorRef<Message>, question: Question) {
+        let (scenario, context, database, myself) =
+            (self.id, self.context.clone(), self.database.clone(), myself.clone());
+        tokio::spawn(async move {
+            let now = context.clock.now();
+            let answer = match question {
+                Question::Calculate { user, permit, reply } => {
+                    let request = Request { user, scenario, run: RunId::new(now), lease: lease(&context), now };
+                    let answer = database.write(move |c| Box::pin(runs::accept(c, request))).await;
+                    Answer::Calculate { answer, permit, reply }
+                }
+                Question::Cancel { user, reply } => {
+                    let answer = database.write(move |c| Box::pin(runs::cancel(c, user, scenario, now))).await;
+                    Answer::Cancel { answer, reply }
+                }
+            };
+            let _ = myself.cast(Message::Answered(answer));
+        });
+    }
+
+    fn answered(&self, myself: &ActorRef<Message>, state: &mut State, answer: Answer) {
+        state.asking = false;
+        match answer {
+            Answer::Calculate { answer: Ok(Accepted::New(run, assignment)), permit, reply } => {
+                self.begin(myself, state, *assignment, Some(permit));
+                reply.send(CalculateAnswer::Run(run));
+            }
+            Answer::Calculate { answer, reply, .. } => reply.send(answer.into()),
+            Answer::Cancel { answer, reply } => {
+                if let Ok(Cancelled::Yes(run)) = answer {
+                    state.end(run);
+                }
+                reply.send(answer);
+            }
+        }
+    }
+
+    /// Has a run calculated; an earlier attempt of this scenario ends.
+    fn begin(
+        &self,
+        myself: &ActorRef<Message>,
+        state: &mut State,
+        Assignment { run, attempt, inputs, .. }: Assignment,
+        permit: Option<Permit>,
+    ) {
+        let cancel = CancellationToken::new();
+        let waiting = state.motion.take().map(|earlier| earlier.waiting).unwrap_or_default();
+        let guard = cancel.clone().drop_guard();
+        state.motion = Some(Motion { run, attempt, started: false, waiting, _guard: guard });
+        myself.send_after(LINGERING, move || Message::Lingered(run));
+        let (calculations, myself) = (self.calculations.clone(), myself.clone());
+        tokio::spawn(async move {
+            let inputs = Arc::new(inputs);
+            if let Some(outcome) = compute(&calculations, &myself, run, permit, inputs, cancel).await {
+                let _ = myself.cast(Message::Computed(run, attempt, outcome));
+            }
+        });
+    }
+
+    fn record_start(&self, myself: &ActorRef<Message>, state: &State, run: RunId) {
+        let Some(motion) = state.motion.as_ref().filter(|motion| motion.run == run) else { return };
+        if !motion.started {
+            myself.send_after(LINGERING, move || Message::Lingered(run));
+            return;
+        }
+        let (attempt, node, database) = (motion.attempt, self.context.node, self.database.clone());
+        tokio::spawn(async move {
+            let started = database.write(move |c| Box::pin(runs::start(c, run, attempt, node))).await;
+            if let Err(error) = started {
+                tracing::debug!(%error, run.id = %run, "the start was not recorded");
+            }
+        });
+    }
+
+    /// Commits an outcome, however long the database is away; a late one is refused there.
+    fn commit(&self, myself: &ActorRef<Message>, state: &State, run: RunId, attempt: i64, outcome: Outcome) {
+        if !state.is_current(run, attempt) {
+            return;
+        }
+        let (context, database, myself) = (self.context.clone(), self.database.clone(), myself.clone());
+        tokio::spawn(async move {
+            settle(&context, &database, run, attempt, outcome).await;
+            let _ = myself.cast(Message::Committed(run, attempt));
+        });
+    }
+}
+
+/// Calculates, again when the pool fails under it; nothing when the run was called off meanwhile.
+async fn compute(
+    calculations: &Calculations,
+    myself: &ActorRef<Message>,
+    run: RunId,
+    mut permit: Option<Permit>,
+    inputs: Arc<safire_domain::engine::Inputs>,
+    cancel: CancellationToken,
+) -> Option<Outcome> {
+    let mut pause = Pause::default();
+    while !cancel.is_cancelled() {
+        let place = match permit.take() {
+            Some(permit) => permit,
+            None => calculations.admit_when_free().await.ok()?,
+        };
+        let actor = myself.clone();
+        let on_start = Box::new(move || drop(actor.cast(Message::Started(run))));
+        match calculations.run(place, Arc::clone(&inputs), cancel.clone(), Some(on_start)).await {
+            Ok(outcome) => return Some(outcome).filter(|_| !cancel.is_cancelled()),
+            Err(unavailable) => {
+                tracing::warn!(%unavailable, run.id = %run, "the calculation begins again");
+                pause.wait().await;
+            }
+        }
+    }
+    None
+}
+
+async fn settle(context: &Context, database: &Database, run: RunId, attempt: i64, outcome: Outcome) {
+    let mut pause = Pause::default();
+    loop {
+        let (outcome, node, now) = (outcome.clone(), context.node, context.clock.now());
+        let settled = database.write(move |c| Box::pin(runs::settle(c, run, attempt, node, outcome, now))).await;
+        match settled {
+            Ok(true) => return,
+            Ok(false) => return tracing::info!(run.id = %run, attempt, "a late result was dropped"),
+            Err(error) if error.is_passing() => pause.wait().await,
+            Err(error) => return tracing::error!(%error, run.id = %run, "a result could not be committed"),
+        }
+    }
+}
+
+/// Waits that double from 50 ms to a quarter of the lease.
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Duration::from_millis(50))
+    }
+}
+
+impl Pause {
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LEASE / 4);
+    }
+}
+
+impl From<Result<Accepted, DatabaseError>> for CalculateAnswer {
+    fn from(answer: Result<Accepted, DatabaseError>) -> Self {
+        match answer {
+            Ok(Accepted::New(run, _) | Accepted::Same(run)) => Self::Run(run),
+            Ok(Accepted::Busy(run)) => Self::Busy(run),
+            Ok(Accepted::Invalid(invalid)) => Self::Invalid(invalid),
+            Ok(Accepted::Unknown) => Self::Unknown,
+            Err(error) => Self::Failed(error),
+        }
+    }
+}

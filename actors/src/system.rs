@@ -1,0 +1,87 @@
+//! All actors of one process, started back to front and stopped front to back.
+
+use std::time::Duration;
+
+use ractor::{Actor, ActorRef, SpawnErr};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cache::{self, Cache},
+    calculations::{self, Calculations},
+    context::Context,
+    database::{self, Database},
+    scenarios::{self, Drained, Scenarios},
+    slot::{Slot, Unavailable},
+    supervisor::{Message, Policy, Supervisor},
+};
+
+/// Everything that the actors are told once.
+#[derive(Clone)]
+pub struct Settings {
+    /// The database.
+    pub database: database::Settings,
+    /// The cache.
+    pub cache: cache::Settings,
+    /// The calculation pool.
+    pub calculations: calculations::Settings,
+    /// The registry of scenarios.
+    pub scenarios: scenarios::Settings,
+    /// How failed actors are restarted.
+    pub policy: Policy,
+}
+
+/// The running actors.
+pub struct System {
+    /// The database.
+    pub database: Database,
+    /// The cache.
+    pub cache: Cache,
+    /// The calculation pool.
+    pub calculations: Calculations,
+    /// The registry of scenarios.
+    pub scenarios: Scenarios,
+    supervisor: Slot<Message>,
+    exhausted: CancellationToken,
+}
+
+impl System {
+    /// Starts all actors under a supervisor.
+    pub async fn start(settings: Settings, context: &Context) -> Result<Self, SpawnErr> {
+        let (database, mut children) = Database::new(&settings.database, context);
+        let (cache, child) = Cache::new(settings.cache, context);
+        children.push(child);
+        let (calculations, child) = Calculations::new(&settings.calculations, context);
+        children.push(child);
+        let (scenarios, child) = Scenarios::new(settings.scenarios, context, &database, &calculations);
+        children.push(child);
+
+        let exhausted = CancellationToken::new();
+        let root = Supervisor { policy: settings.policy, exhausted: exhausted.clone() };
+        let (actor, _): (ActorRef<Message>, _) = Actor::spawn(None, root, children).await?;
+        let supervisor = Slot::new("supervisor", 1, STOP_DEADLINE);
+        supervisor.fill(actor);
+        Ok(Self { database, cache, calculations, scenarios, supervisor, exhausted })
+    }
+
+    /// Cancelled when an actor has failed more often than restarting can cure: the process should
+    /// drain and end.
+    pub fn exhausted(&self) -> CancellationToken {
+        self.exhausted.clone()
+    }
+
+    /// Whether the supervisor is there to restart what fails.
+    pub fn is_supervised(&self) -> bool {
+        !self.exhausted.is_cancelled() && self.supervisor.actor().is_some()
+    }
+
+    /// Lets the calculations in motion finish for `patience`, gives back the rest, and stops all
+    /// actors.
+    pub async fn drain(&self, patience: Duration) -> Result<Drained, Unavailable> {
+        let drained = self.scenarios.drain(patience).await;
+        self.supervisor.call(Message::Stop).await?;
+        drained
+    }
+}
+
+/// How long stopping all actors may take.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
