@@ -1,0 +1,133 @@
+//! The command line.
+
+mod calculate;
+mod healthcheck;
+mod try_it;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{
+    config::{Config, ConfigArgs, environment},
+    service::{self, Service},
+    shutdown, telemetry,
+};
+
+/// Techno-economic analysis of sustainable-aviation-fuel plants
+#[derive(Debug, Parser)]
+#[command(name = "safire", version, about)]
+pub struct Cli {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service (the default)
+    Serve,
+    /// Calculate a scenario from a file, without a server
+    Calculate {
+        /// JSON with process, feedstock, country and inputs
+        file: PathBuf,
+        /// Show how every number came about
+        #[arg(long)]
+        trace: bool,
+        /// How to print the result
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Run the main job against a running service and show its result
+    TryIt {
+        /// Where the service is
+        #[arg(long, default_value = "http://127.0.0.1:8000")]
+        url: String,
+        /// Sign in as this user instead of registering a new one
+        #[arg(long, env = "SAFIRE_TRY_EMAIL", requires = "password")]
+        email: Option<String>,
+        /// That user's password
+        #[arg(long, env = "SAFIRE_TRY_PASSWORD", hide_env_values = true)]
+        password: Option<String>,
+    },
+    /// Bring the database's schema up to date, and stop
+    Migrate,
+    /// Ask the service on the configured port whether it is ready
+    Healthcheck,
+    /// Print the API's description (OpenAPI 3.1, JSON)
+    Openapi,
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check it, and print it with secrets masked
+    Check,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    pub fn run(self) -> ExitCode {
+        let result = match self.command {
+            None | Some(Command::Serve) => self.load().and_then(serve),
+            Some(Command::Migrate) => self.load().and_then(migrate),
+            Some(Command::Healthcheck) => self.load().and_then(|config| block_on(healthcheck::run(&config))),
+            Some(Command::Config { command: ConfigCommand::Check }) => {
+                self.load().map(|config| print!("{}", config.masked_toml()))
+            }
+            Some(Command::Calculate { file, trace, format }) => calculate::run(&file, trace, format),
+            Some(Command::TryIt { url, email, password }) => block_on(try_it::run(&url, email.zip(password))),
+            Some(Command::Openapi) => openapi(),
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("safire: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn load(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(&self.config, environment())?)
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::init(&config.log)?;
+    block_on(async {
+        let service = Service::start(&config, service::Parts::default()).await?;
+        shutdown::serve_until_told(service).await
+    })
+}
+
+fn migrate(config: Config) -> anyhow::Result<()> {
+    telemetry::init(&config.log)?;
+    block_on(async {
+        service::prepare_database(&config).await?;
+        println!("the schema is at version {}", safire_store::schema::latest_version());
+        Ok(())
+    })
+}
+
+fn openapi() -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(&safire_web::openapi())?);
+    Ok(())
+}

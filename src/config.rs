@@ -1,0 +1,97 @@
+//! The configuration: defaults, overridden by a TOML file, by the environment, by flags.
+//!
+//! Every error names the key, what is wrong with its value and the place the value came from.
+//! Secrets are never shown: not in errors, not in `Debug`, not by [`Config::masked_toml`].
+
+mod error;
+mod keys;
+mod layers;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod url;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use error::{ConfigError, Origin};
+pub use layers::{ConfigArgs, environment};
+pub use sections::{Admin, Auth, Cache, Calculations, Database, Http, Log, LogFormat, Registration, Shutdown};
+pub use url::SecretUrl;
+
+use layers::Layers;
+
+/// What a secret is shown as.
+const MASK: &str = "********";
+
+/// The file that is read from the working directory when no other is named.
+const FILE: &str = "safire.toml";
+
+/// Everything an operator can set.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Directory of the files the service writes, the embedded database among them.
+    pub data_dir: PathBuf,
+    /// The HTTP listener.
+    pub http: Http,
+    /// Where everything durable is kept.
+    pub database: Database,
+    /// What is kept at hand to be answered faster.
+    pub cache: Cache,
+    /// The threads that calculate.
+    pub calculations: Calculations,
+    /// Accounts, passwords and tokens.
+    pub auth: Auth,
+    /// The first administrator, made when there is none.
+    pub admin: Admin,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from(sections::DATA_DIR),
+            http: Http::default(),
+            database: Database::default(),
+            cache: Cache::default(),
+            calculations: Calculations::default(),
+            auth: Auth::default(),
+            admin: Admin::default(),
+            shutdown: Shutdown::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads all layers: the file that `args` names (or `safire.toml` in the working directory, if
+    /// there is one), then `env` (see [`environment`]), then the flags.
+    pub fn load(args: &ConfigArgs, env: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        Self::load_beside(Path::new(FILE), args, env)
+    }
+
+    fn load_beside(
+        default_file: &Path,
+        args: &ConfigArgs,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let layers = Layers::read(default_file, args, env)?;
+        let mut config: Self = serde_path_to_error::deserialize(layers.table())
+            .map_err(|error| layers.refuse(&error.path().to_string(), error.inner().message()))?;
+        if !layers.sets("database.url") {
+            config.database.url = SecretUrl::embedded(&config.data_dir);
+        }
+        Ok(config)
+    }
+
+    /// The whole configuration as TOML, to be read by people: secrets are masked, so that it
+    /// cannot be loaded again.
+    pub fn masked_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+}

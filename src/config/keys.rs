@@ -1,0 +1,251 @@
+//! Every key: what its value may be, and the variables that set it.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use toml::Value;
+
+/// One key of the configuration.
+pub(super) struct Key {
+    /// Its place in the file, such as `http.port`.
+    pub path: &'static str,
+    kind: Kind,
+    /// The variable that sets it beside `SAFIRE_SECTION__KEY`.
+    alias: Option<&'static str>,
+}
+
+enum Kind {
+    Number(RangeInclusive<i64>),
+    Text(Check),
+    /// Text that no error shows.
+    Secret(Check),
+}
+
+/// What is wrong with a text.
+type Check = fn(&str) -> Result<(), String>;
+
+/// How a variable gives its value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As a TOML value, or as it stands.
+    Toml,
+    /// As it stands.
+    Plain,
+    /// In the file it names.
+    File,
+}
+
+#[rustfmt::skip] // a table
+pub(super) const KEYS: &[Key] = &[
+    text("data_dir", not_empty),
+    text("http.host", is_host),
+    number("http.port", 0..=65_535),
+    number("http.body_limit_bytes", 1024..=1_073_741_824),
+    number("http.header_timeout_ms", 100..=600_000),
+    number("http.request_timeout_ms", 100..=3_600_000),
+    number("http.max_connections", 1..=1_000_000),
+    secret("database.url", is_database).with_alias("DATABASE_URL"),
+    number("database.connections", 1..=1000),
+    number("database.readers", 1..=64),
+    number("database.queue", 1..=1_000_000),
+    number("database.acquire_timeout_ms", 1..=600_000),
+    number("database.statement_timeout_ms", 1..=3_600_000),
+    secret("cache.redis_url", is_redis).with_alias("REDIS_URL"),
+    number("cache.entries", 1..=10_000_000),
+    number("cache.master_data_ttl_s", 1..=2_592_000),
+    number("calculations.threads", 1..=1024),
+    number("calculations.queue", 1..=1_000_000),
+    number("calculations.deadline_s", 1..=86_400),
+    number("calculations.sync_wait_s", 1..=3600),
+    secret("auth.jwt_secret", is_long_enough).with_alias("SAFIRE_JWT_SECRET"),
+    number("auth.access_token_minutes", 1..=1440),
+    text("auth.registration", anything),
+    number("auth.argon2_memory_kib", 8..=4_194_304),
+    number("auth.argon2_iterations", 1..=100),
+    number("auth.argon2_permits", 1..=1024),
+    text("admin.email", is_email).with_alias("SAFIRE_ADMIN_EMAIL"),
+    secret("admin.password", not_empty).with_alias("SAFIRE_ADMIN_PASSWORD"),
+    number("shutdown.drain_s", 1..=3600),
+    text("log.filter", is_filter),
+    text("log.format", anything),
+];
+
+const fn number(path: &'static str, range: RangeInclusive<i64>) -> Key {
+    Key { path, kind: Kind::Number(range), alias: None }
+}
+
+const fn text(path: &'static str, check: Check) -> Key {
+    Key { path, kind: Kind::Text(check), alias: None }
+}
+
+const fn secret(path: &'static str, check: Check) -> Key {
+    Key { path, kind: Kind::Secret(check), alias: None }
+}
+
+impl Key {
+    const fn with_alias(mut self, alias: &'static str) -> Self {
+        self.alias = Some(alias);
+        self
+    }
+
+    pub fn find(path: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.path == path)
+    }
+
+    /// The key that a variable sets, and how.
+    pub fn of_variable(name: &str) -> Option<(&'static Self, Form)> {
+        KEYS.iter().find_map(|key| {
+            let (_, form) = key.variables().into_iter().find(|(known, _)| known == name)?;
+            Some((key, form))
+        })
+    }
+
+    pub fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Secret(_))
+    }
+
+    #[cfg(test)]
+    pub fn range(&self) -> Option<&RangeInclusive<i64>> {
+        match &self.kind {
+            Kind::Number(range) => Some(range),
+            _ => None,
+        }
+    }
+
+    fn variables(&self) -> Vec<(String, Form)> {
+        let own = format!("SAFIRE_{}", self.path.to_uppercase().replace('.', "__"));
+        let mut variables = vec![(own.clone(), Form::Toml)];
+        variables.extend(self.alias.map(|alias| (alias.to_owned(), Form::Plain)));
+        if self.is_secret() {
+            let names = [Some(own.as_str()), self.alias];
+            variables.extend(names.into_iter().flatten().map(|name| (format!("{name}_FILE"), Form::File)));
+        }
+        variables
+    }
+
+    /// The value of a variable or flag: a TOML value where the key takes it, else the text itself.
+    /// A secret is the text itself, whatever it looks like.
+    pub fn parse(&self, text: &str) -> Value {
+        let plain = || Value::String(text.to_owned());
+        match (&self.kind, text.parse::<Value>()) {
+            (Kind::Number(_), Ok(value)) => value,
+            (Kind::Text(_), Ok(value @ Value::String(_))) => value,
+            _ => plain(),
+        }
+    }
+
+    /// What is wrong with a value.
+    pub fn check(&self, value: &Value) -> Result<(), String> {
+        match (&self.kind, value) {
+            (Kind::Number(range), Value::Integer(number)) if range.contains(number) => Ok(()),
+            (Kind::Number(range), _) => {
+                let (min, max) = (range.start(), range.end());
+                Err(format!("{} is not a whole number from {min} to {max}", shown(value)))
+            }
+            (Kind::Text(check), Value::String(text)) => {
+                check(text).map_err(|problem| format!("{} {problem}", shown(value)))
+            }
+            (Kind::Text(_), _) => Err(format!("{} is not a string", shown(value))),
+            (Kind::Secret(check), Value::String(text)) => check(text).map_err(|problem| format!("the value {problem}")),
+            (Kind::Secret(_), _) => Err("the value is not a string".to_owned()),
+        }
+    }
+}
+
+/// The variable most like `name`, when it is near.
+pub(super) fn nearest_variable(name: &str) -> Option<String> {
+    let variables = KEYS.iter().flat_map(Key::variables);
+    nearest(name, variables.map(|(known, _)| known))
+}
+
+/// The key or `[section]` most like `path`, when it is near.
+pub(super) fn nearest_key(path: &str) -> Option<String> {
+    let paths = KEYS.iter().map(|key| key.path).chain(sections());
+    let nearest = nearest(path, paths.map(str::to_owned))?;
+    Some(if is_section(&nearest) { format!("[{nearest}]") } else { nearest })
+}
+
+pub(super) fn is_section(name: &str) -> bool {
+    sections().any(|section| section == name)
+}
+
+fn sections() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter_map(|key| Some(key.path.split_once('.')?.0))
+}
+
+fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    let (distance, nearest) = known.map(|known| (edits(name, &known), known)).min()?;
+    (distance <= name.len() / 4 + 1).then_some(nearest)
+}
+
+/// Letters to insert, remove or replace to turn one name into the other (Levenshtein).
+fn edits(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.chars().enumerate() {
+            let replaced = diagonal + usize::from(!a.eq_ignore_ascii_case(&b));
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[row.len() - 1]
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Table(_) => "a table".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn anything(_: &str) -> Result<(), String> {
+    Ok(())
+}
+
+fn not_empty(text: &str) -> Result<(), String> {
+    require(!text.is_empty(), "is empty")
+}
+
+fn is_long_enough(text: &str) -> Result<(), String> {
+    require(text.len() >= 32, "has fewer than 32 bytes")
+}
+
+fn is_host(text: &str) -> Result<(), String> {
+    let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
+    require(is_name || text.parse::<IpAddr>().is_ok(), "is not an address or a host name")
+}
+
+fn is_email(text: &str) -> Result<(), String> {
+    let looks_like_one = text.len() <= 254
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+        && matches!(text.split_once('@'), Some((local, domain))
+            if !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
+    require(looks_like_one, "is not an email address")
+}
+
+fn is_database(text: &str) -> Result<(), String> {
+    let known = ["sqlite:", "postgres://", "postgresql://"];
+    require(
+        known.iter().any(|scheme| text.starts_with(scheme)),
+        "does not begin with sqlite:, postgres:// or postgresql://",
+    )
+}
+
+fn is_redis(text: &str) -> Result<(), String> {
+    let known = ["redis://", "rediss://"];
+    require(known.iter().any(|scheme| text.starts_with(scheme)), "does not begin with redis:// or rediss://")
+}
+
+fn is_filter(text: &str) -> Result<(), String> {
+    tracing_subscriber::EnvFilter::builder()
+        .parse(text)
+        .map(drop)
+        .map_err(|error| format!("is not a log filter: {error}"))
+}
+
+fn require(holds: bool, problem: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(problem.to_owned()) }
+}

@@ -1,0 +1,218 @@
+//! The sections, their fields and their defaults. The allowed ranges are in `keys.rs`.
+
+use std::path::Path;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{MASK, SecretUrl};
+
+pub(super) const DATA_DIR: &str = "safire-data";
+
+/// The HTTP listener.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Address or host name to listen on; `0.0.0.0` for every interface.
+    pub host: String,
+    /// TCP port to listen on; 0 lets the system choose one.
+    pub port: u16,
+    /// Largest accepted request body, in bytes.
+    pub body_limit_bytes: usize,
+    /// Time a client has to send a request's headers, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// Time a request may take in all, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// Connections open at once; further ones wait to be accepted.
+    pub max_connections: usize,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".into(),
+            port: 8000,
+            body_limit_bytes: 1_048_576,
+            header_timeout_ms: 10_000,
+            request_timeout_ms: 30_000,
+            max_connections: 4096,
+        }
+    }
+}
+
+/// Where everything durable is kept.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite:` or `postgres:` URL; without one, `safire.db` in `data_dir`.
+    pub url: SecretUrl,
+    /// PostgreSQL connections kept.
+    pub connections: usize,
+    /// SQLite connections that read; one more writes.
+    pub readers: usize,
+    /// Jobs that may wait for a connection before further ones are refused.
+    pub queue: usize,
+    /// Time a job may wait for a connection, in milliseconds.
+    pub acquire_timeout_ms: u64,
+    /// Time one statement may take, in milliseconds.
+    pub statement_timeout_ms: u64,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: SecretUrl::embedded(Path::new(DATA_DIR)),
+            connections: 20,
+            readers: 4,
+            queue: 1000,
+            acquire_timeout_ms: 2000,
+            statement_timeout_ms: 30_000,
+        }
+    }
+}
+
+/// What is kept at hand to be answered faster.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// `redis:` or `rediss:` URL of the shared cache; without one, each process has only its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_url: Option<SecretUrl>,
+    /// Entries kept in the process.
+    pub entries: u64,
+    /// Time master data stays cached, in seconds.
+    pub master_data_ttl_s: u64,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { redis_url: None, entries: 10_000, master_data_ttl_s: 3600 }
+    }
+}
+
+/// The threads that calculate.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Calculations {
+    /// Threads that calculate; by default one fewer than there are cores, and at least one.
+    pub threads: usize,
+    /// Calculations that may wait for a thread before further ones are refused.
+    pub queue: usize,
+    /// Wall time one calculation may take, in seconds.
+    pub deadline_s: u64,
+    /// Time a caller may wait for a result in one request, in seconds; keep it below
+    /// `http.request_timeout_ms`.
+    pub sync_wait_s: u64,
+}
+
+impl Default for Calculations {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { threads: cores.saturating_sub(1).clamp(1, 1024), queue: 256, deadline_s: 30, sync_wait_s: 20 }
+    }
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Anyone who reaches the service.
+    Open,
+    /// Administrators only.
+    Closed,
+}
+
+/// Accounts, passwords and tokens.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// Key that signs access tokens, at least 32 bytes.
+    #[serde(serialize_with = "mask", skip_serializing_if = "Option::is_none")]
+    pub jwt_secret: Option<SecretString>,
+    /// Time an access token is good for, in minutes.
+    pub access_token_minutes: u64,
+    /// `open` lets anyone register, `closed` only administrators make accounts.
+    pub registration: Registration,
+    /// Memory for hashing one password (argon2id), in KiB.
+    pub argon2_memory_kib: u32,
+    /// Passes over that memory for hashing one password.
+    pub argon2_iterations: u32,
+    /// Passwords hashed at once.
+    pub argon2_permits: usize,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            jwt_secret: None,
+            access_token_minutes: 30,
+            registration: Registration::Open,
+            argon2_memory_kib: 19_456,
+            argon2_iterations: 2,
+            argon2_permits: 2,
+        }
+    }
+}
+
+/// The first administrator, made when there is none.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Email address to log in with.
+    pub email: String,
+    /// Password to log in with; without one, it is made up and printed once.
+    #[serde(serialize_with = "mask", skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretString>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { email: "admin@safire.local".into(), password: None }
+    }
+}
+
+/// How the process ends.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shutdown {
+    /// Time for accepted requests and running calculations to finish, in seconds.
+    pub drain_s: u64,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { drain_s: 25 }
+    }
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text at a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// For collectors: one object a line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Levels by module, such as `info,safire_store=debug`.
+    pub filter: String,
+    /// `text`, `json`, or `auto`: text at a terminal, JSON elsewhere.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".into(), format: LogFormat::Auto }
+    }
+}
+
+fn mask<S: Serializer>(_: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(MASK)
+}

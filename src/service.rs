@@ -1,0 +1,302 @@
+//! The service: everything built, started and stopped in order.
+
+use std::{
+    fs,
+    io::Write,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use chrono::TimeDelta;
+use rand::RngExt;
+use safire_actors::{
+    Context, Faults, System, cache,
+    calculations::{self, Compute},
+    database, scenarios,
+    supervisor::Policy,
+};
+use safire_domain::{
+    Clock, UserId,
+    clock::SystemClock,
+    master_data::MasterData,
+    name::{Email, Name},
+    user::{Role, User},
+};
+use safire_store::{Connection, Engine, Target, master_data, schema, users};
+use safire_web::{App, auth, auth::Auth};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, Registration},
+    listener::{self, Limits},
+};
+
+/// What tests replace.
+pub struct Parts {
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// What the calculation threads compute.
+    pub compute: Arc<Compute>,
+    /// Where things are broken on purpose.
+    pub faults: Option<Arc<dyn Faults>>,
+    /// How failed actors are restarted.
+    pub policy: Policy,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            compute: calculations::base_analysis(),
+            faults: None,
+            policy: Policy::default(),
+        }
+    }
+}
+
+/// How a service ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// Runs given back unfinished; unknown when the registry did not answer.
+    pub handed_back: Option<u64>,
+}
+
+/// A running service.
+pub struct Service {
+    address: SocketAddr,
+    app: App,
+    system: Arc<System>,
+    stop: CancellationToken,
+    listener: JoinHandle<()>,
+    patience: Duration,
+}
+
+impl Service {
+    /// Opens the database, starts the actors and listens.
+    pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
+        let begun = Instant::now();
+        let secret = signing_key(config)?;
+        let target = prepare_database(config).await?;
+        let clock = Arc::clone(&parts.clock);
+        let auth = Auth::new(&auth_settings(config, secret)).context("the auth section cannot be used")?;
+        make_first_admin(config, &target, &auth, &*clock).await?;
+
+        let context = Context { faults: parts.faults.clone(), ..Context::new(Arc::clone(&clock)) };
+        let settings = system_settings(config, target, &parts);
+        let system = Arc::new(System::start(settings, &context).await.context("the actors do not start")?);
+        let app = App::new(Arc::clone(&system), auth, clock, web_settings(config));
+
+        let at = (config.http.host.as_str(), config.http.port);
+        let listener = TcpListener::bind(at).await.with_context(|| format!("cannot listen on {}:{}", at.0, at.1))?;
+        let address = listener.local_addr()?;
+        let stop = CancellationToken::new();
+        let patience = Duration::from_secs(config.shutdown.drain_s);
+        let limits = Limits {
+            header_timeout: Duration::from_millis(config.http.header_timeout_ms),
+            connections: config.http.max_connections,
+        };
+        let router = safire_web::router(app.clone());
+        let listener = tokio::spawn(listener::serve(listener, router, limits, stop.clone(), patience));
+        let ms = begun.elapsed().as_millis();
+        tracing::info!(%address, engine = system.database.engine().name(), after_ms = ms, "safire is ready");
+        Ok(Self { address, app, system, stop, listener, patience })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The actors.
+    pub fn system(&self) -> &System {
+        &self.system
+    }
+
+    /// Cancelled when an actor fails again and again.
+    pub fn exhausted(&self) -> CancellationToken {
+        self.system.exhausted()
+    }
+
+    /// Stops, front to back: no new requests, no new calculations, what was accepted finishes or
+    /// goes back, then the actors.
+    pub async fn drain(self) -> Ended {
+        self.app.begin_drain();
+        self.stop.cancel();
+        let drained = self.system.drain(self.patience).await;
+        let _ = self.listener.await;
+        Ended { handed_back: drained.ok().map(|drained| drained.handed_back) }
+    }
+}
+
+/// How long a database that is not there yet is waited for.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Opens the database, brings its schema up to date and seeds it.
+pub async fn prepare_database(config: &Config) -> anyhow::Result<Target> {
+    let timeout = Duration::from_millis(config.database.statement_timeout_ms);
+    let target = Target::parse(config.database.url.expose(), timeout).context("database.url cannot be used")?;
+    if target.engine() == Engine::Sqlite {
+        fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("cannot make the data directory {}", config.data_dir.display()))?;
+    }
+    let mut connection = connect(&target).await.context("cannot open the database")?;
+    schema::migrate(&mut connection).await?;
+    master_data::seed(&mut connection, MasterData::seed()).await?;
+    connection.close().await?;
+    Ok(target)
+}
+
+async fn connect(target: &Target) -> safire_store::Result<Connection> {
+    let until = Instant::now() + DATABASE_PATIENCE;
+    loop {
+        match target.connect().await {
+            Err(error) if target.engine() == Engine::Postgres && Instant::now() < until => {
+                tracing::warn!(%error, "waiting for the database");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            settled => return settled,
+        }
+    }
+}
+
+/// Makes the first administrator, with the configured password or one that is printed here, once.
+async fn make_first_admin(config: &Config, target: &Target, auth: &Auth, clock: &dyn Clock) -> anyhow::Result<()> {
+    let mut connection = target.connect().await?;
+    if users::has_admin(&mut connection).await? {
+        return Ok(connection.close().await?);
+    }
+    let given = config.admin.password.clone();
+    let password = given.clone().unwrap_or_else(made_up_password);
+    let hash = auth.hash(password.clone()).await.map_err(|_| anyhow::anyhow!("the password cannot be hashed"))?;
+    let now = clock.now();
+    let id = UserId::new(now);
+    let admin = User {
+        id,
+        global_id: id.to_string(),
+        name: Name::try_from("Administrator".to_owned())?,
+        email: Some(Email::try_from(config.admin.email.clone()).context("admin.email")?),
+        role: Role::Admin,
+        created_at: now,
+    };
+    match users::insert(&mut connection, &admin, Some(&hash)).await {
+        // Another replica was first.
+        Err(safire_store::Error::Duplicate(_)) => {}
+        made => {
+            made?;
+            announce(&config.admin.email, given.is_none().then_some(&password));
+        }
+    }
+    Ok(connection.close().await?)
+}
+
+fn announce(email: &str, made_up: Option<&SecretString>) {
+    let Some(password) = made_up else {
+        return tracing::info!(email, "made the first administrator");
+    };
+    println!("First administrator: {email}");
+    println!("Password (shown only now): {}", password.expose_secret());
+}
+
+fn made_up_password() -> SecretString {
+    SecretString::from(random_hex(16))
+}
+
+fn random_hex(bytes: usize) -> String {
+    let mut rng = rand::rng();
+    (0..bytes).map(|_| format!("{:02x}", rng.random::<u8>())).collect()
+}
+
+/// The key that signs tokens: configured, or for a single process kept beside its database so that
+/// tokens outlive a restart.
+fn signing_key(config: &Config) -> anyhow::Result<SecretString> {
+    if let Some(secret) = &config.auth.jwt_secret {
+        return Ok(secret.clone());
+    }
+    anyhow::ensure!(
+        config.database.url.expose().starts_with("sqlite"),
+        "auth.jwt_secret (SAFIRE_JWT_SECRET) must be set with PostgreSQL: all replicas sign with the same key"
+    );
+    let file = config.data_dir.join("jwt.key");
+    let key = match fs::read_to_string(&file) {
+        Ok(key) => key,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => write_key(&file)?,
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+    };
+    anyhow::ensure!(key.len() >= 32, "{} is too short to be a key; remove it to have a new one made", file.display());
+    Ok(SecretString::from(key))
+}
+
+fn write_key(file: &Path) -> anyhow::Result<String> {
+    use std::os::unix::fs::OpenOptionsExt;
+    if let Some(directory) = file.parent() {
+        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    }
+    let key = random_hex(32);
+    let mut opened = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    opened.write_all(key.as_bytes())?;
+    Ok(key)
+}
+
+fn auth_settings(config: &Config, secret: SecretString) -> auth::Settings {
+    auth::Settings {
+        secret,
+        access_token_life: TimeDelta::minutes(i64::try_from(config.auth.access_token_minutes).unwrap_or(30)),
+        memory_kib: config.auth.argon2_memory_kib,
+        iterations: config.auth.argon2_iterations,
+        permits: config.auth.argon2_permits,
+    }
+}
+
+/// Requests that the registry and the cache admit at once.
+const QUEUE: usize = 4096;
+
+fn system_settings(config: &Config, target: Target, parts: &Parts) -> safire_actors::Settings {
+    let acquire_timeout = Duration::from_millis(config.database.acquire_timeout_ms);
+    let statement_timeout = Duration::from_millis(config.database.statement_timeout_ms);
+    let connections = match target.engine() {
+        Engine::Postgres => config.database.connections,
+        Engine::Sqlite => config.database.readers,
+    };
+    safire_actors::Settings {
+        database: database::Settings {
+            target,
+            connections,
+            queue: config.database.queue,
+            acquire_timeout,
+            statement_timeout,
+        },
+        cache: cache::Settings {
+            entries: config.cache.entries,
+            queue: QUEUE,
+            deadline: acquire_timeout + statement_timeout,
+        },
+        calculations: calculations::Settings {
+            threads: config.calculations.threads,
+            queue: config.calculations.queue,
+            deadline: Duration::from_secs(config.calculations.deadline_s),
+            compute: Arc::clone(&parts.compute),
+        },
+        scenarios: scenarios::Settings { queue: QUEUE, deadline: acquire_timeout + statement_timeout },
+        policy: parts.policy,
+    }
+}
+
+fn web_settings(config: &Config) -> safire_web::Settings {
+    safire_web::Settings {
+        body_limit: config.http.body_limit_bytes,
+        request_timeout: Duration::from_millis(config.http.request_timeout_ms),
+        sync_wait: Duration::from_secs(config.calculations.sync_wait_s),
+        master_data_ttl: Duration::from_secs(config.cache.master_data_ttl_s),
+        open_registration: config.auth.registration == Registration::Open,
+    }
+}

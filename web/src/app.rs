@@ -1,0 +1,108 @@
+//! What handlers work with.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use safire_actors::{Cache, Calculations, Database, Scenarios, System, database::DatabaseError};
+use safire_domain::{Clock, Timestamp, master_data::MasterData};
+use safire_store::master_data;
+
+use crate::{Problem, auth::Auth};
+
+/// The cache's key of the rendered master data.
+pub(crate) const MASTER_DATA: &str = "master-data";
+
+/// What the web layer is told once.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The largest body accepted, in bytes.
+    pub body_limit: usize,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// How long a synchronous calculation is waited for.
+    pub sync_wait: Duration,
+    /// How long the rendered master data is kept.
+    pub master_data_ttl: Duration,
+    /// Whether anybody may register.
+    pub open_registration: bool,
+}
+
+/// The state that all handlers share: handles, cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) database: Database,
+    pub(crate) cache: Cache,
+    pub(crate) calculations: Calculations,
+    pub(crate) scenarios: Scenarios,
+    pub(crate) auth: Auth,
+    pub(crate) settings: Settings,
+    clock: Arc<dyn Clock>,
+    system: Arc<System>,
+    draining: Arc<AtomicBool>,
+}
+
+impl App {
+    /// Handles on the running system.
+    pub fn new(system: Arc<System>, auth: Auth, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        Self {
+            database: system.database.clone(),
+            cache: system.cache.clone(),
+            calculations: system.calculations.clone(),
+            scenarios: system.scenarios.clone(),
+            auth,
+            settings,
+            clock,
+            system,
+            draining: Arc::default(),
+        }
+    }
+
+    /// From now on the service reports that it is not ready.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_supervised(&self) -> bool {
+        self.system.is_supervised()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The master data as JSON, from the cache or, where that does not answer, from the database.
+    pub(crate) async fn master_data_json(&self) -> Result<Bytes, Problem> {
+        let load = || Box::pin(load_master_data(self.database.clone()));
+        match self.cache.get_or_load(MASTER_DATA, self.settings.master_data_ttl, load()).await {
+            Ok(Ok(json)) => Ok(json),
+            Ok(Err(error)) => Err(Problem::from(&*error)),
+            Err(unavailable) => {
+                tracing::warn!(%unavailable, "the cache is passed by");
+                Ok(load().await?)
+            }
+        }
+    }
+
+    /// The master data.
+    pub(crate) async fn master_data(&self) -> Result<MasterData, Problem> {
+        let json = self.master_data_json().await?;
+        serde_json::from_slice(&json).map_err(|error| Problem::defect(&error))
+    }
+}
+
+pub(crate) async fn load_master_data(database: Database) -> Result<Bytes, DatabaseError> {
+    let data = database.read(|c| Box::pin(master_data::load(c))).await?;
+    let json = serde_json::to_vec(&data)
+        .map_err(|error| safire_store::Error::Corrupt { table: "master_data", reason: error.to_string() })?;
+    Ok(Bytes::from(json))
+}

@@ -1,0 +1,16 @@
+//! HTTP: parse, ask, answer.
+//!
+//! A handler extracts domain types, makes one call on a typed handle and renders one view or one
+//! [`Problem`]. Statuses for errors live in [`problem`]; nothing here knows SQL or messages.
+
+mod app;
+pub mod auth;
+mod extract;
+mod observe;
+mod page;
+pub mod problem;
+mod routes;
+
+pub use app::{App, Settings};
+pub use problem::Problem;
+pub use routes::{openapi, router};

@@ -1,0 +1,199 @@
+//! Every error that a client sees: `application/problem+json` (RFC 9457) with a stable code.
+//!
+//! This is the only place that knows statuses of errors. What a client should do follows from the
+//! status: 4xx, change the request; 409, read the resource again; 503, wait for Retry-After and send
+//! the same request again.
+
+use std::{borrow::Cow, error::Error};
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use safire_actors::{Unavailable, database::DatabaseError};
+use safire_domain::engine::{Allowed, Invalid, Violation};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::observe;
+
+/// How long a client should wait before it tries again, in seconds.
+const RETRY_AFTER: &str = "1";
+
+/// An error, as the client sees it.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+}
+
+/// One field of the request that is wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Where it is, as a JSON pointer into the body.
+    #[schema(example = "/inputs/economics/discount_rate")]
+    pub pointer: String,
+    /// What is wrong, for programs.
+    #[schema(example = "out_of_range")]
+    pub code: Cow<'static, str>,
+    /// What is wrong, for people: the field, the value, the range and the unit.
+    pub message: String,
+    /// The allowed range and its unit, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Allowed>,
+}
+
+/// The body of every error: RFC 9457 with a stable `code`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// Names the kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:safire:problem:inputs.invalid")]
+    kind: String,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// The kind of problem, for programs; stable.
+    #[schema(example = "inputs.invalid")]
+    code: &'static str,
+    /// What happened, for people.
+    detail: Cow<'static, str>,
+    /// The fields that are wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    /// Names this request in the logs.
+    trace_id: String,
+}
+
+impl Problem {
+    /// A problem without fields.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, detail: detail.into(), errors: Vec::new() }
+    }
+
+    /// There is no such thing, or none that the caller may see.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
+    }
+
+    /// The caller is not known.
+    pub fn unauthorized(detail: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    /// The caller may not do this.
+    pub fn forbidden(detail: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// The resource is not in the state that the request needs.
+    pub fn conflict(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// Fields of the request are wrong.
+    pub fn invalid(code: &'static str, errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] => only.message.clone(),
+            more => format!("{} fields are wrong", more.len()),
+        };
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
+    }
+
+    /// Something inside is broken: logged here, and not shown.
+    pub fn defect(error: &dyn Error) -> Self {
+        tracing::error!(error = %chain(error), "a request met a defect");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the service met a defect of its own")
+    }
+
+    /// Something is away or full: the same request may succeed a little later.
+    pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+}
+
+/// The violations of an input document that stands at `prefix` in the body.
+pub(crate) fn field_errors(prefix: &str, violations: &[Violation]) -> Vec<FieldError> {
+    let error = |violation: &Violation| FieldError {
+        pointer: format!("{prefix}{}", violation.pointer),
+        code: violation.code.into(),
+        message: violation.message.clone(),
+        allowed: violation.allowed.clone(),
+    };
+    violations.iter().map(error).collect()
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        Self::invalid("inputs.invalid", field_errors("/inputs", invalid.violations()))
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(unavailable: Unavailable) -> Self {
+        tracing::warn!(%unavailable, "a request was turned away");
+        Self::unavailable(unavailable.to_string())
+    }
+}
+
+impl From<&DatabaseError> for Problem {
+    fn from(error: &DatabaseError) -> Self {
+        use safire_store::Error as Store;
+        match error {
+            DatabaseError::Unavailable(unavailable) => (*unavailable).into(),
+            DatabaseError::Store(Store::Offline(_)) => {
+                tracing::warn!(error = %chain(error), "a request was turned away");
+                Self::unavailable("the database cannot be reached")
+            }
+            DatabaseError::Store(Store::Contended) => {
+                Self::conflict("contended", "others kept changing the resource; try again")
+            }
+            DatabaseError::Store(_) => Self::defect(error),
+        }
+    }
+}
+
+impl From<DatabaseError> for Problem {
+    fn from(error: DatabaseError) -> Self {
+        Self::from(&error)
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = ProblemBody {
+            kind: format!("urn:safire:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: self.detail,
+            errors: self.errors,
+            trace_id: observe::trace_id(),
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,59 @@
+//! Master data, as it is cached and as it is.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use safire_domain::{
+    engine::units::{self, UnitGroup},
+    master_data::MasterData,
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    App, Problem,
+    app::{MASTER_DATA, load_master_data},
+    auth::Caller,
+    problem::ProblemBody,
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(cached)).routes(routes!(fresh)).routes(routes!(list_units))
+}
+
+/// Technologies, feedstocks, countries, utilities, products and default inputs.
+#[utoipa::path(
+    get, path = "/master-data", tag = "master data", security(("bearer" = [])),
+    responses((status = 200, body = MasterData), (status = 401, body = ProblemBody))
+)]
+async fn cached(State(app): State<App>, _: Caller) -> Result<Response, Problem> {
+    app.master_data_json().await.map(json)
+}
+
+/// The same, read from the database now; what was cached is forgotten.
+#[utoipa::path(
+    get, path = "/master-data/fresh", tag = "master data", security(("bearer" = [])),
+    responses((status = 200, body = MasterData), (status = 401, body = ProblemBody))
+)]
+async fn fresh(State(app): State<App>, _: Caller) -> Result<Response, Problem> {
+    if let Err(unavailable) = app.cache.invalidate(MASTER_DATA).await {
+        tracing::warn!(%unavailable, "the cache kept its master data");
+    }
+    Ok(json(load_master_data(app.database.clone()).await?))
+}
+
+/// The units that quantities may be written in, by group.
+#[utoipa::path(
+    get, path = "/units", tag = "master data", security(("bearer" = [])),
+    responses((status = 200, body = Vec<UnitGroup>), (status = 401, body = ProblemBody))
+)]
+async fn list_units(_: Caller) -> Json<Vec<UnitGroup>> {
+    Json(units::groups())
+}
+
+fn json(body: Bytes) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}

@@ -1,0 +1,88 @@
+//! The routes, one file per group.
+
+mod auth;
+mod cache;
+mod calculation;
+mod health;
+mod master_data;
+mod projects;
+mod scenarios;
+mod view;
+
+use axum::{Json, Router, extract::DefaultBodyLimit, middleware, routing::get};
+use http::{StatusCode, header::AUTHORIZATION};
+use tower::ServiceBuilder;
+use tower_http::{catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{App, Problem, observe, problem::ProblemBody};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Safire",
+        description = "Techno-economic analysis of sustainable-aviation-fuel plants: what a plant would cost, \
+                       earn and emit, with every number traceable. Errors are application/problem+json.",
+        license(name = "MIT")
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&BearerToken),
+    tags(
+        (name = "auth", description = "Register and sign in"),
+        (name = "projects", description = "Folders of scenarios"),
+        (name = "scenarios", description = "Plants and their inputs"),
+        (name = "calculation", description = "Runs and results"),
+        (name = "master data", description = "Technologies, feedstocks, countries, products, units, defaults"),
+        (name = "cache", description = "What is kept in memory"),
+        (name = "health", description = "For balancers and operators")
+    )
+)]
+struct Document;
+
+struct BearerToken;
+
+impl Modify for BearerToken {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        openapi.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+fn documented() -> OpenApiRouter<App> {
+    let api = OpenApiRouter::new()
+        .merge(auth::routes())
+        .merge(projects::routes())
+        .merge(scenarios::routes())
+        .merge(calculation::routes())
+        .merge(master_data::routes())
+        .merge(cache::routes());
+    OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", api).merge(health::routes())
+}
+
+/// The description of the API, made from the routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    documented().into_openapi()
+}
+
+/// The service's routes with everything around them.
+pub fn router(app: App) -> Router {
+    let (router, document) = documented().split_for_parts();
+    let around = ServiceBuilder::new()
+        .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION]))
+        .layer(middleware::from_fn(observe::observe))
+        .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), observe::in_time))
+        .layer(DefaultBodyLimit::max(app.settings.body_limit));
+    router
+        .route("/openapi.json", get(async || Json(document)))
+        .fallback(async || Problem::not_found("resource"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this resource does not know that method")
+        })
+        .layer(around)
+        .with_state(app)
+}

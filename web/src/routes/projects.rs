@@ -1,0 +1,289 @@
+//! Projects.
+
+use axum::{Json, extract::State};
+use http::{StatusCode, header::LOCATION};
+use safire_domain::{
+    ProjectId, ScenarioId,
+    engine::InputDocument,
+    name::{Description, Name},
+    project::Project,
+    scenario::Pathway,
+};
+use safire_store::{
+    projects::{self, Removal},
+    scenarios,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    calculation,
+    scenarios::draft,
+    view::{RunView, ScenarioView},
+};
+use crate::{
+    App, Problem,
+    auth::Caller,
+    extract::{Body, Id, Query},
+    page::{Page, Range},
+    problem::{FieldError, ProblemBody},
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(read, replace, change, remove))
+}
+
+/// A new project. With process, feedstock and country it starts with a scenario from their defaults.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewProject {
+    name: Name,
+    #[serde(default = "nothing")]
+    description: Description,
+    #[schema(example = "HEFA")]
+    process: Option<String>,
+    #[schema(example = "UCO")]
+    feedstock: Option<String>,
+    #[schema(example = "USA")]
+    country: Option<String>,
+}
+
+fn nothing() -> Description {
+    Description::try_from(String::new()).unwrap_or_else(|_| unreachable!("no description is a description"))
+}
+
+/// A project that was made, with the scenario that it started with.
+#[derive(Serialize, ToSchema)]
+struct Created {
+    #[serde(flatten)]
+    project: Project,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenario: Option<ScenarioView>,
+    /// The scenario's calculation; absent when the pool was full, and then to be asked for later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<RunView>,
+}
+
+/// Makes a project; with process, feedstock and country also "Scenario 1", whose calculation begins.
+#[utoipa::path(
+    post, path = "/projects", tag = "projects", security(("bearer" = [])),
+    responses(
+        (status = 201, description = "The project", body = Created),
+        (status = 401, body = ProblemBody),
+        (status = 422, description = "A field is wrong; nothing was made", body = ProblemBody),
+    )
+)]
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Body(new): Body<NewProject>,
+) -> Result<(StatusCode, [(http::HeaderName, String); 1], Json<Created>), Problem> {
+    let now = app.now();
+    let pathway = pathway(new.process, new.feedstock, new.country)?;
+    let project = Project {
+        id: ProjectId::new(now),
+        owner_id: caller.user,
+        name: new.name,
+        description: new.description,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    let first = match pathway {
+        Some(pathway) => Some(first_scenario(&app, project.id, pathway).await?),
+        None => None,
+    };
+    let (project_row, scenario_row) = (project.clone(), first.clone());
+    app.database
+        .write(move |c| {
+            Box::pin(c.transaction(move |c| {
+                Box::pin(async move {
+                    projects::insert(c, &project_row).await?;
+                    if let Some(scenario) = scenario_row {
+                        scenarios::insert(c, caller.user, &scenario).await?;
+                    }
+                    Ok(())
+                })
+            }))
+        })
+        .await?;
+    let (scenario, run) = match first {
+        Some(scenario) => begin(&app, caller, scenario.id).await?,
+        None => (None, None),
+    };
+    let location = [(LOCATION, format!("/api/v1/projects/{}", project.id))];
+    Ok((StatusCode::CREATED, location, Json(Created { project, scenario, run })))
+}
+
+/// All three codes, or none.
+fn pathway(
+    process: Option<String>,
+    feedstock: Option<String>,
+    country: Option<String>,
+) -> Result<Option<Pathway>, Problem> {
+    match (process, feedstock, country) {
+        (Some(process), Some(feedstock), Some(country)) => Ok(Some(Pathway { process, feedstock, country })),
+        (None, None, None) => Ok(None),
+        (process, feedstock, country) => {
+            let given = [("process", process), ("feedstock", feedstock), ("country", country)];
+            let missing = given.into_iter().filter(|(_, code)| code.is_none());
+            let errors = missing.map(|(field, _)| FieldError {
+                pointer: format!("/{field}"),
+                code: "required".into(),
+                message: format!("{field} is missing: give process, feedstock and country, or none of them"),
+                allowed: None,
+            });
+            Err(Problem::invalid("body.invalid", errors.collect()))
+        }
+    }
+}
+
+/// "Scenario 1", whose defaults must be complete: it is about to be calculated.
+async fn first_scenario(
+    app: &App,
+    project: ProjectId,
+    pathway: Pathway,
+) -> Result<safire_domain::scenario::Scenario, Problem> {
+    let name = Name::try_from("Scenario 1".to_owned()).map_err(|error| Problem::defect(&error))?;
+    let scenario = draft(app, project, name, pathway, InputDocument::default()).await?;
+    let master_data = app.master_data().await?;
+    let defaults = master_data.defaults_for(&scenario.pathway).map(|set| &set.inputs);
+    safire_domain::engine::resolve(&scenario.inputs, defaults)?;
+    Ok(scenario)
+}
+
+/// Begins the first calculation. The project is made whether or not there is room for it now.
+async fn begin(app: &App, caller: Caller, id: ScenarioId) -> Result<(Option<ScenarioView>, Option<RunView>), Problem> {
+    let run = calculation::accept(app, caller, id).await;
+    let scenario = super::scenarios::find(app, caller, id).await?;
+    Ok((Some(scenario.into()), run.ok().map(RunView::from)))
+}
+
+/// The caller's projects, newest first.
+#[utoipa::path(
+    get, path = "/projects", tag = "projects", security(("bearer" = [])), params(Range),
+    responses((status = 200, body = Page<Project>), (status = 401, body = ProblemBody))
+)]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(range): Query<Range>,
+) -> Result<Json<Page<Project>>, Problem> {
+    let (skip, limit) = range.checked()?;
+    let user = caller.user;
+    let (items, total) = app
+        .database
+        .read(move |c| {
+            Box::pin(async move { Ok((projects::list(c, user, skip, limit).await?, projects::count(c, user).await?)) })
+        })
+        .await?;
+    Ok(Json(Page { items, total, skip, limit }))
+}
+
+/// One project.
+#[utoipa::path(
+    get, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
+    responses((status = 200, body = Project), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody))
+)]
+async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -> Result<Json<Project>, Problem> {
+    let found = app.database.read(move |c| Box::pin(projects::find(c, caller.user, id))).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("project"))
+}
+
+/// A project's text, whole.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ProjectText {
+    name: Name,
+    description: Description,
+}
+
+/// Parts of a project's text.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ProjectChange {
+    name: Option<Name>,
+    description: Option<Description>,
+}
+
+/// Replaces a project's name and description.
+#[utoipa::path(
+    put, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
+    responses(
+        (status = 200, body = Project), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
+        (status = 422, body = ProblemBody),
+    )
+)]
+async fn replace(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<ProjectId>,
+    Body(text): Body<ProjectText>,
+) -> Result<Json<Project>, Problem> {
+    let change = ProjectChange { name: Some(text.name), description: Some(text.description) };
+    write(&app, caller, id, change).await
+}
+
+/// Changes a project's name or description.
+#[utoipa::path(
+    patch, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
+    responses(
+        (status = 200, body = Project), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
+        (status = 422, body = ProblemBody),
+    )
+)]
+async fn change(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<ProjectId>,
+    Body(change): Body<ProjectChange>,
+) -> Result<Json<Project>, Problem> {
+    write(&app, caller, id, change).await
+}
+
+async fn write(app: &App, caller: Caller, id: ProjectId, change: ProjectChange) -> Result<Json<Project>, Problem> {
+    let now = app.now();
+    let written = app
+        .database
+        .write(move |c| {
+            Box::pin(async move {
+                let Some(mut project) = projects::find(c, caller.user, id).await? else { return Ok(None) };
+                project.name = change.name.unwrap_or(project.name);
+                project.description = change.description.unwrap_or(project.description);
+                if !projects::update(c, caller.user, &project, now).await? {
+                    return Err(safire_store::Error::Contended);
+                }
+                projects::find(c, caller.user, id).await
+            })
+        })
+        .await?;
+    written.map(Json).ok_or_else(|| Problem::not_found("project"))
+}
+
+/// Removes a project with its scenarios and their runs.
+#[utoipa::path(
+    delete, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
+    responses(
+        (status = 204), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 409, description = "One of its scenarios is being calculated", body = ProblemBody),
+    )
+)]
+async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -> Result<StatusCode, Problem> {
+    let removal = app.database.write(move |c| Box::pin(projects::remove(c, caller.user, id))).await?;
+    removed(removal, "project")
+}
+
+/// The answer to a removal.
+pub(super) fn removed(removal: Removal, what: &str) -> Result<StatusCode, Problem> {
+    match removal {
+        Removal::Removed => Ok(StatusCode::NO_CONTENT),
+        Removal::Unknown => Err(Problem::not_found(what)),
+        Removal::InMotion => Err(Problem::conflict(
+            "calculation.in_motion",
+            format!("the {what} is being calculated; wait for the run or cancel it"),
+        )),
+    }
+}

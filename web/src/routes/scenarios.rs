@@ -1,0 +1,258 @@
+//! Scenarios.
+
+use axum::{Json, extract::State};
+use http::{HeaderName, StatusCode, header::LOCATION};
+use safire_domain::{
+    ProjectId, ScenarioId,
+    engine::InputDocument,
+    lifecycle::Status,
+    name::Name,
+    scenario::{Pathway, Scenario, check_draft},
+};
+use safire_store::{projects, scenarios};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{projects::removed, view::ScenarioView};
+use crate::{
+    App, Problem,
+    auth::Caller,
+    extract::{Body, Id, Query},
+    page::{Page, Range},
+    problem::{ProblemBody, field_errors},
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(read, replace, change, remove))
+}
+
+/// A scenario, whole. Inputs that are left out come from the defaults.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ScenarioText {
+    name: Name,
+    #[schema(example = "HEFA")]
+    process: String,
+    #[schema(example = "UCO")]
+    feedstock: String,
+    #[schema(example = "USA")]
+    country: String,
+    #[serde(default)]
+    inputs: InputDocument,
+}
+
+/// Parts of a scenario. `inputs`, when given, replaces all that was given before.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ScenarioChange {
+    name: Option<Name>,
+    process: Option<String>,
+    feedstock: Option<String>,
+    country: Option<String>,
+    inputs: Option<InputDocument>,
+}
+
+/// Checks what was given against the master data and the engine's rules; nothing is stored.
+pub(super) async fn check(app: &App, pathway: &Pathway, inputs: &InputDocument) -> Result<(), Problem> {
+    let master_data = app.master_data().await?;
+    let defaults = master_data.defaults_for(pathway).map(|set| &set.inputs);
+    let mut errors = field_errors("", &master_data.unknown_codes(pathway, inputs));
+    if let Err(invalid) = check_draft(inputs, defaults) {
+        errors.extend(field_errors("/inputs", invalid.violations()));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Problem::invalid("inputs.invalid", errors)) }
+}
+
+/// A checked new scenario.
+pub(super) async fn draft(
+    app: &App,
+    project_id: ProjectId,
+    name: Name,
+    pathway: Pathway,
+    inputs: InputDocument,
+) -> Result<Scenario, Problem> {
+    check(app, &pathway, &inputs).await?;
+    let now = app.now();
+    Ok(Scenario {
+        id: ScenarioId::new(now),
+        project_id,
+        name,
+        pathway,
+        inputs,
+        revision: 1,
+        status: Status::DRAFT,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// One of the caller's scenarios.
+pub(super) async fn find(app: &App, caller: Caller, id: ScenarioId) -> Result<Scenario, Problem> {
+    let found = app.database.read(move |c| Box::pin(scenarios::find(c, caller.user, id))).await?;
+    found.ok_or_else(|| Problem::not_found("scenario"))
+}
+
+/// Makes a scenario.
+#[utoipa::path(
+    post, path = "/projects/{id}/scenarios", tag = "scenarios", security(("bearer" = [])),
+    params(("id" = ProjectId, Path)),
+    responses(
+        (status = 201, body = ScenarioView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 422, description = "An input is wrong; nothing was stored", body = ProblemBody),
+    )
+)]
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Id(project): Id<ProjectId>,
+    Body(new): Body<ScenarioText>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ScenarioView>), Problem> {
+    let pathway = Pathway { process: new.process, feedstock: new.feedstock, country: new.country };
+    let scenario = draft(&app, project, new.name, pathway, new.inputs).await?;
+    let row = scenario.clone();
+    let stored =
+        app.database.write(move |c| Box::pin(async move { scenarios::insert(c, caller.user, &row).await })).await?;
+    if !stored {
+        return Err(Problem::not_found("project"));
+    }
+    let location = [(LOCATION, format!("/api/v1/scenarios/{}", scenario.id))];
+    Ok((StatusCode::CREATED, location, Json(scenario.into())))
+}
+
+/// A project's scenarios, oldest first.
+#[utoipa::path(
+    get, path = "/projects/{id}/scenarios", tag = "scenarios", security(("bearer" = [])),
+    params(("id" = ProjectId, Path), Range),
+    responses(
+        (status = 200, body = Page<ScenarioView>), (status = 401, body = ProblemBody),
+        (status = 404, body = ProblemBody),
+    )
+)]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Id(project): Id<ProjectId>,
+    Query(range): Query<Range>,
+) -> Result<Json<Page<ScenarioView>>, Problem> {
+    let (skip, limit) = range.checked()?;
+    let user = caller.user;
+    let found = app
+        .database
+        .read(move |c| {
+            Box::pin(async move {
+                if projects::find(c, user, project).await?.is_none() {
+                    return Ok(None);
+                }
+                let items = scenarios::list(c, user, project, skip, limit).await?;
+                Ok(Some((items, scenarios::count(c, user, project).await?)))
+            })
+        })
+        .await?;
+    let (items, total) = found.ok_or_else(|| Problem::not_found("project"))?;
+    Ok(Json(Page { items: items.into_iter().map(ScenarioView::from).collect(), total, skip, limit }))
+}
+
+/// One scenario.
+#[utoipa::path(
+    get, path = "/scenarios/{id}", tag = "scenarios", security(("bearer" = [])), params(("id" = ScenarioId, Path)),
+    responses(
+        (status = 200, body = ScenarioView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+    )
+)]
+async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<ScenarioView>, Problem> {
+    Ok(Json(find(&app, caller, id).await?.into()))
+}
+
+/// Replaces a scenario's name, codes and inputs.
+#[utoipa::path(
+    put, path = "/scenarios/{id}", tag = "scenarios", security(("bearer" = [])), params(("id" = ScenarioId, Path)),
+    responses(
+        (status = 200, body = ScenarioView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
+        (status = 422, description = "An input is wrong; nothing was stored", body = ProblemBody),
+    )
+)]
+async fn replace(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<ScenarioId>,
+    Body(text): Body<ScenarioText>,
+) -> Result<Json<ScenarioView>, Problem> {
+    let change = ScenarioChange {
+        name: Some(text.name),
+        process: Some(text.process),
+        feedstock: Some(text.feedstock),
+        country: Some(text.country),
+        inputs: Some(text.inputs),
+    };
+    write(&app, caller, id, change).await
+}
+
+/// Changes parts of a scenario.
+#[utoipa::path(
+    patch, path = "/scenarios/{id}", tag = "scenarios", security(("bearer" = [])), params(("id" = ScenarioId, Path)),
+    responses(
+        (status = 200, body = ScenarioView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
+        (status = 422, description = "An input is wrong; nothing was stored", body = ProblemBody),
+    )
+)]
+async fn change(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<ScenarioId>,
+    Body(change): Body<ScenarioChange>,
+) -> Result<Json<ScenarioView>, Problem> {
+    write(&app, caller, id, change).await
+}
+
+async fn write(
+    app: &App,
+    caller: Caller,
+    id: ScenarioId,
+    change: ScenarioChange,
+) -> Result<Json<ScenarioView>, Problem> {
+    let before = find(app, caller, id).await?;
+    let after = changed(&before, change);
+    check(app, &after.pathway, &after.inputs).await?;
+    let now = app.now();
+    let row = after.clone();
+    let written = app.database.write(move |c| Box::pin(async move { scenarios::update(c, &row, now).await })).await?;
+    if !written {
+        return Err(safire_actors::database::DatabaseError::Store(safire_store::Error::Contended).into());
+    }
+    Ok(Json(find(app, caller, id).await?.into()))
+}
+
+/// The scenario as the change leaves it: a new revision when what is computed changes.
+fn changed(before: &Scenario, change: ScenarioChange) -> Scenario {
+    let pathway = Pathway {
+        process: change.process.unwrap_or_else(|| before.pathway.process.clone()),
+        feedstock: change.feedstock.unwrap_or_else(|| before.pathway.feedstock.clone()),
+        country: change.country.unwrap_or_else(|| before.pathway.country.clone()),
+    };
+    let inputs = change.inputs.unwrap_or_else(|| before.inputs.clone());
+    let same = pathway == before.pathway && inputs == before.inputs;
+    Scenario {
+        name: change.name.unwrap_or_else(|| before.name.clone()),
+        revision: if same { before.revision } else { before.revision + 1 },
+        pathway,
+        inputs,
+        ..before.clone()
+    }
+}
+
+/// Removes a scenario with its runs.
+#[utoipa::path(
+    delete, path = "/scenarios/{id}", tag = "scenarios", security(("bearer" = [])), params(("id" = ScenarioId, Path)),
+    responses(
+        (status = 204), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 409, description = "It is being calculated", body = ProblemBody),
+    )
+)]
+async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<StatusCode, Problem> {
+    let removal = app.database.write(move |c| Box::pin(scenarios::remove(c, caller.user, id))).await?;
+    removed(removal, "scenario")
+}

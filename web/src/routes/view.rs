@@ -1,0 +1,109 @@
+//! What clients see of scenarios and runs.
+
+use safire_domain::{
+    ProjectId, RunId, ScenarioId, Timestamp,
+    engine::{Failure, InputDocument},
+    lifecycle::{RunState, StatusName},
+    name::Name,
+    run::{Computed, Run},
+    scenario::{Pathway, Scenario},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A scenario.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ScenarioView {
+    pub id: ScenarioId,
+    pub project_id: ProjectId,
+    pub name: Name,
+    #[serde(flatten)]
+    pub pathway: Pathway,
+    /// What was given; the rest comes from the default set of process, feedstock and country.
+    pub inputs: InputDocument,
+    pub status: StatusName,
+    /// The run that the status speaks of.
+    pub run_id: Option<RunId>,
+    /// Counts the changes of the inputs; a result of an older revision is stale.
+    pub revision: i64,
+    /// Counts all changes.
+    pub version: i64,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+}
+
+impl From<Scenario> for ScenarioView {
+    fn from(scenario: Scenario) -> Self {
+        use safire_domain::lifecycle::Status;
+        let run_id = match scenario.status {
+            Status::Calculating { run, .. } => Some(run),
+            Status::Resting(rest) => rest.run(),
+        };
+        Self {
+            id: scenario.id,
+            project_id: scenario.project_id,
+            name: scenario.name,
+            pathway: scenario.pathway,
+            inputs: scenario.inputs,
+            status: scenario.status.name(),
+            run_id,
+            revision: scenario.revision,
+            version: scenario.version,
+            created_at: scenario.created_at,
+            updated_at: scenario.updated_at,
+        }
+    }
+}
+
+/// One calculation of a scenario.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RunView {
+    pub id: RunId,
+    pub scenario_id: ScenarioId,
+    pub state: RunState,
+    /// How many times it was begun.
+    pub attempt: i64,
+    /// The revision of the scenario's inputs that it took.
+    pub revision: i64,
+    pub engine_version: String,
+    /// The edition of the master data that its defaults came from.
+    pub edition: i64,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<Timestamp>,
+}
+
+impl From<Run> for RunView {
+    fn from(run: Run) -> Self {
+        Self {
+            id: run.id,
+            scenario_id: run.scenario_id,
+            state: run.state,
+            attempt: run.attempt,
+            revision: run.revision,
+            engine_version: run.engine_version,
+            edition: run.edition,
+            failure: run.failure,
+            created_at: run.created_at,
+            finished_at: run.finished_at,
+        }
+    }
+}
+
+/// How a scenario's calculation ended.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ResultView {
+    pub run: RunView,
+    /// Whether the scenario's inputs have changed since.
+    pub stale: bool,
+    /// The result and its inputs; absent when the run failed.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub computed: Option<Computed>,
+}
