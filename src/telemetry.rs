@@ -17,7 +17,7 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
         LogFormat::Json => true,
     };
     if as_json {
-        logs.json().init()
+        logs.json().with_span_list(false).flatten_event(true).init()
     } else {
         logs.init()
     }

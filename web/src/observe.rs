@@ -35,8 +35,7 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         let begun = Instant::now();
         let mut response = next.run(request).await;
         let status = response.status().as_u16();
-        let ms = begun.elapsed().as_secs_f64() * 1e3;
-        tracing::info!(status, duration_ms = format!("{ms:.3}"), "answered");
+        tracing::info!(status, duration_us = begun.elapsed().as_micros() as u64, "answered");
         if let Ok(value) = HeaderValue::from_str(&trace_id()) {
             response.headers_mut().insert(REQUEST_ID, value);
         }

@@ -84,12 +84,12 @@ async fn calculate(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId
 
 fn accepted(run: Run) -> Response {
     let base = format!("/api/v1/scenarios/{}", run.scenario_id);
-    let (code, location) = if run.state.has_ended() {
-        (StatusCode::OK, format!("{base}/result"))
-    } else {
-        (StatusCode::ACCEPTED, format!("{base}/calculate/status"))
-    };
-    (code, [(header::LOCATION, location), (header::RETRY_AFTER, "1".into())], Json(RunView::from(run))).into_response()
+    if run.state.has_ended() {
+        let location = [(header::LOCATION, format!("{base}/result"))];
+        return (StatusCode::OK, location, Json(RunView::from(run))).into_response();
+    }
+    let headers = [(header::LOCATION, format!("{base}/calculate/status")), (header::RETRY_AFTER, "1".to_owned())];
+    (StatusCode::ACCEPTED, headers, Json(RunView::from(run))).into_response()
 }
 
 /// Calculates and waits for the result; answers 202 when it takes longer than the service waits.
