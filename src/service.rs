@@ -22,7 +22,7 @@ use safire_domain::{
     Clock, UserId,
     clock::SystemClock,
     master_data::MasterData,
-    name::{Email, Name},
+    name::{Email, Name, check_password},
     user::{Role, User},
 };
 use safire_store::{Connection, Engine, Target, master_data, schema, users};
@@ -172,6 +172,7 @@ async fn make_first_admin(config: &Config, target: &Target, auth: &Auth, clock: 
     }
     let given = config.admin.password.clone();
     let password = given.clone().unwrap_or_else(made_up_password);
+    check_password(password.expose_secret()).context("admin.password")?;
     let hash = auth.hash(password.clone()).await.map_err(|_| anyhow::anyhow!("the password cannot be hashed"))?;
     let now = clock.now();
     let id = UserId::new(now);

@@ -19,19 +19,27 @@ use safire_domain::{RunId, ScenarioId, UserId, clock::SystemClock, engine::Quant
 use safire_store::{Connection, projects, runs, runs::Cancelled, scenarios as store, users};
 use safire_test_support::{TestDatabase, analyst, on_both_engines, project, scenario};
 
-/// Panics at a point as often as it was armed.
+/// Panics at a point as often as it was armed, and counts who came by.
 #[derive(Default)]
-struct Traps(Mutex<HashMap<&'static str, u32>>);
+struct Traps {
+    armed: Mutex<HashMap<&'static str, u32>>,
+    passed: Mutex<HashMap<&'static str, u32>>,
+}
 
 impl Traps {
     fn arm(&self, point: &'static str, times: u32) {
-        self.0.lock().unwrap().insert(point, times);
+        self.armed.lock().unwrap().insert(point, times);
+    }
+
+    fn passed(&self, point: &'static str) -> u32 {
+        self.passed.lock().unwrap().get(point).copied().unwrap_or_default()
     }
 }
 
 impl Faults for Traps {
     fn strike(&self, point: &'static str) {
-        let armed = self.0.lock().unwrap().get_mut(point).is_some_and(|left| {
+        *self.passed.lock().unwrap().entry(point).or_default() += 1;
+        let armed = self.armed.lock().unwrap().get_mut(point).is_some_and(|left| {
             let armed = *left > 0;
             *left = left.saturating_sub(1);
             armed
@@ -171,6 +179,16 @@ on_both_engines! {
         assert_eq!(bench.run(scenario, run).await.state, RunState::Succeeded);
         let (result, _) = runs::result(&mut *bench.rows.lock().await, run).await.unwrap().unwrap();
         assert!((result.lcop_usd_per_t - 1_495.814_340_594_6).abs() < 1e-9);
+    }
+
+    async fn accepting_a_calculation_is_one_job_of_the_database(database: &TestDatabase) {
+        let bench = Bench::start(database).await;
+        let (first, second) = (bench.scenario(10_000.0).await, bench.scenario(2.0).await);
+        let run = bench.calculate(first).await;
+        bench.reaches(first, run, RunState::Succeeded).await;
+        let before = bench.traps.passed("database");
+        bench.calculate(second).await;
+        assert_eq!(bench.traps.passed("database"), before + 1);
     }
 
     async fn a_panic_in_a_calculation_fails_that_run_only(database: &TestDatabase) {

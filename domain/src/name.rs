@@ -107,6 +107,12 @@ impl From<Email> for String {
     }
 }
 
+/// Whether a text may be a password: 12 to 128 characters.
+pub fn check_password(text: &str) -> Result<(), BadText> {
+    let (length, min, max) = (text.chars().count(), 12, 128);
+    if (min..=max).contains(&length) { Ok(()) } else { Err(BadText::Length { length, min, max }) }
+}
+
 fn plain(text: &str, min: usize, max: usize) -> Result<(), BadText> {
     let length = text.trim().chars().count();
     if length < min || text.chars().count() > max {

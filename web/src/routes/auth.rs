@@ -5,7 +5,7 @@ use http::StatusCode;
 use safire_actors::database::DatabaseError;
 use safire_domain::{
     UserId,
-    name::{Email, Name},
+    name::{self, Email, Name},
     user::{Role, User},
 };
 use safire_store::users;
@@ -23,9 +23,6 @@ use crate::{
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(register)).routes(routes!(login))
 }
-
-/// The shortest and the longest password, in characters.
-const PASSWORD: std::ops::RangeInclusive<usize> = 12..=128;
 
 /// A new user.
 #[derive(Deserialize, ToSchema)]
@@ -76,14 +73,11 @@ async fn register(State(app): State<App>, Body(new): Body<Registration>) -> Resu
 }
 
 fn check_password(password: &SecretString) -> Result<(), Problem> {
-    let length = password.expose_secret().chars().count();
-    if PASSWORD.contains(&length) {
-        return Ok(());
-    }
-    let message =
-        format!("the password has {length} characters, allowed are {} to {}", PASSWORD.start(), PASSWORD.end());
-    let error = FieldError { pointer: "/password".into(), code: "length".into(), message, allowed: None };
-    Err(Problem::invalid("body.invalid", vec![error]))
+    name::check_password(password.expose_secret()).map_err(|bad| {
+        let message = format!("the password {bad}");
+        let error = FieldError { pointer: "/password".into(), code: "length".into(), message, allowed: None };
+        Problem::invalid("body.invalid", vec![error])
+    })
 }
 
 /// An account's credentials.
