@@ -67,6 +67,14 @@ id! {
     RunId
 }
 id! {
+    /// A sign-in, and every refresh token that follows from it.
+    SessionId
+}
+id! {
+    /// A personal API key.
+    KeyId
+}
+id! {
     /// One life of one process: the owner of the runs that it works on.
     NodeId
 }

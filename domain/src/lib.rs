@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod ids;
+pub mod key;
 pub mod lifecycle;
 pub mod master_data;
 pub mod name;
@@ -15,5 +16,5 @@ pub mod scenario;
 pub mod user;
 
 pub use clock::{Clock, Timestamp};
-pub use ids::{NodeId, ProjectId, RunId, ScenarioId, UserId};
+pub use ids::{KeyId, NodeId, ProjectId, RunId, ScenarioId, SessionId, UserId};
 pub use safire_engine as engine;

@@ -5,11 +5,14 @@
 
 mod connection;
 mod error;
+pub mod keys;
+pub mod logins;
 pub mod master_data;
 pub mod projects;
 pub mod runs;
 pub mod scenarios;
 pub mod schema;
+pub mod sessions;
 pub mod users;
 
 pub use connection::{Connection, Engine, Target};
