@@ -40,7 +40,12 @@ pub enum Rotation {
         successor: Token,
     },
     /// The token had been used before: the session is revoked now.
-    Reused,
+    Reused {
+        /// Whose session it was.
+        user: UserId,
+        /// Which session.
+        session: SessionId,
+    },
     /// No such token, or its session is over.
     Refused,
 }
@@ -223,7 +228,7 @@ async fn settle(
         return Ok(Rotation::Repeated { user, session: session.id.into(), successor });
     }
     revoke(connection, session.id.into(), now).await?;
-    Ok(Rotation::Reused)
+    Ok(Rotation::Reused { user: session.user.into(), session: session.id.into() })
 }
 
 /// Ends a session; `false` when it had ended or never was.

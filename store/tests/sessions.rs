@@ -83,7 +83,8 @@ on_both_engines! {
         let at = now();
         rotate(&mut c, stolen, "first", "second", at).await;
         let later = at + TimeDelta::milliseconds(10_001);
-        assert_eq!(rotate(&mut c, stolen, "first", "x", later).await, Rotation::Reused);
+        let reused = Rotation::Reused { user, session: stolen };
+        assert_eq!(rotate(&mut c, stolen, "first", "x", later).await, reused);
         assert_eq!(rotate(&mut c, stolen, "second", "y", later).await, Rotation::Refused);
         assert!(matches!(rotate(&mut c, other, "first", "second", later).await, Rotation::Rotated { .. }));
     }
@@ -95,7 +96,7 @@ on_both_engines! {
         let at = now();
         rotate(&mut c, session, "first", "second", at).await;
         rotate(&mut c, session, "second", "third", at).await;
-        assert_eq!(rotate(&mut c, session, "first", "x", at).await, Rotation::Reused);
+        assert_eq!(rotate(&mut c, session, "first", "x", at).await, Rotation::Reused { user, session });
         assert_eq!(rotate(&mut c, session, "third", "y", at).await, Rotation::Refused);
     }
 

@@ -13,7 +13,7 @@ use safire_actors::{Cache, Calculations, Database, Scenarios, System, database::
 use safire_domain::{Clock, Timestamp, master_data::MasterData};
 use safire_store::master_data;
 
-use crate::{Problem, auth::Auth};
+use crate::{Limits, Problem, auth::Auth};
 
 /// The cache's key of the rendered master data.
 pub(crate) const MASTER_DATA: &str = "master-data";
@@ -41,6 +41,7 @@ pub struct App {
     pub(crate) calculations: Calculations,
     pub(crate) scenarios: Scenarios,
     pub(crate) auth: Auth,
+    pub(crate) limits: Limits,
     pub(crate) settings: Settings,
     clock: Arc<dyn Clock>,
     system: Arc<System>,
@@ -49,13 +50,14 @@ pub struct App {
 
 impl App {
     /// Handles on the running system.
-    pub fn new(system: Arc<System>, auth: Auth, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+    pub fn new(system: Arc<System>, auth: Auth, limits: Limits, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self {
             database: system.database.clone(),
             cache: system.cache.clone(),
             calculations: system.calculations.clone(),
             scenarios: system.scenarios.clone(),
             auth,
+            limits,
             settings,
             clock,
             system,

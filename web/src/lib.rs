@@ -5,12 +5,16 @@
 
 mod app;
 pub mod auth;
+mod client;
 mod extract;
+pub mod limits;
 mod observe;
 mod page;
 pub mod problem;
 mod routes;
 
 pub use app::{App, Settings};
+pub use client::Peer;
+pub use limits::Limits;
 pub use problem::Problem;
 pub use routes::{openapi, router};

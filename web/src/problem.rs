@@ -1,10 +1,10 @@
 //! Every error that a client sees: `application/problem+json` (RFC 9457) with a stable code.
 //!
 //! This is the only place that knows statuses of errors. What a client should do follows from the
-//! status: 4xx, change the request; 409, read the resource again; 503, wait for Retry-After and send
-//! the same request again.
+//! status: 4xx, change the request; 409, read the resource again; 429 and 503, wait for Retry-After
+//! and send the same request again.
 
-use std::{borrow::Cow, error::Error};
+use std::{borrow::Cow, error::Error, time::Duration};
 
 use axum::{
     Json,
@@ -18,8 +18,8 @@ use utoipa::ToSchema;
 
 use crate::observe;
 
-/// How long a client should wait before it tries again, in seconds.
-const RETRY_AFTER: &str = "1";
+/// How long a client should wait for what is away, in seconds.
+const RETRY_AFTER: u64 = 1;
 
 /// An error, as the client sees it.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Problem {
     code: &'static str,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
+    /// In seconds.
+    retry_after: Option<u64>,
 }
 
 /// One field of the request that is wrong.
@@ -73,7 +75,7 @@ pub struct ProblemBody {
 impl Problem {
     /// A problem without fields.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new() }
+        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
     /// There is no such thing, or none that the caller may see.
@@ -113,7 +115,14 @@ impl Problem {
 
     /// Something is away or full: the same request may succeed a little later.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        let retry_after = Some(RETRY_AFTER);
+        Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
+    }
+
+    /// The caller asks too often: the same request is welcome after `wait`.
+    pub fn too_many(code: &'static str, detail: &'static str, wait: Duration) -> Self {
+        let retry_after = Some(whole_seconds(wait).max(1));
+        Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail) }
     }
 }
 
@@ -164,6 +173,11 @@ impl From<DatabaseError> for Problem {
     }
 }
 
+/// Seconds, rounded up: who waits that long has waited long enough.
+pub(crate) fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -188,8 +202,8 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -4,24 +4,29 @@ use axum::{Json, extract::State};
 use http::StatusCode;
 use safire_actors::database::DatabaseError;
 use safire_domain::{
-    UserId,
+    SessionId, Timestamp, UserId,
     name::{self, Email, Name},
     user::{Role, User},
 };
-use safire_store::users;
+use safire_store::{
+    logins::{self, Attempt},
+    sessions, users,
+};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::sessions::Tokens;
 use crate::{
     App, Problem,
+    auth::{Caller, new_refresh_token},
     extract::Body,
     problem::{FieldError, ProblemBody},
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(register)).routes(routes!(login))
+    OpenApiRouter::new().routes(routes!(register)).routes(routes!(login)).routes(routes!(me))
 }
 
 /// A new user.
@@ -43,6 +48,7 @@ struct Registration {
         (status = 403, description = "Registration is closed", body = ProblemBody),
         (status = 409, description = "The address is taken", body = ProblemBody),
         (status = 422, description = "A field is wrong", body = ProblemBody),
+        (status = 429, description = "Too many accounts made from here", body = ProblemBody),
     )
 )]
 async fn register(State(app): State<App>, Body(new): Body<Registration>) -> Result<(StatusCode, Json<User>), Problem> {
@@ -89,32 +95,82 @@ struct Credentials {
     password: SecretString,
 }
 
-/// A token to send as `Authorization: Bearer …`.
-#[derive(Serialize, ToSchema)]
-struct Token {
-    access_token: String,
-    #[schema(example = "Bearer")]
-    token_type: &'static str,
-    /// How long the token is good for, in seconds.
-    expires_in: i64,
-}
-
 /// Signs in.
+///
+/// Five wrong passwords in a row, for an address with or without an account, make it wait: 1 s, then
+/// twice as long each time, up to a quarter of an hour.
 #[utoipa::path(
     post, path = "/auth/login", tag = "auth",
     responses(
-        (status = 200, description = "An access token", body = Token),
+        (status = 200, description = "Tokens", body = Tokens),
         (status = 401, description = "Address or password is wrong", body = ProblemBody),
+        (status = 422, description = "A field is wrong", body = ProblemBody),
+        (status = 429, description = "Too many attempts, from here (`rate_limited`) or for this address (`login.blocked`)", body = ProblemBody),
     )
 )]
-async fn login(State(app): State<App>, Body(given): Body<Credentials>) -> Result<Json<Token>, Problem> {
-    let email = given.email;
+async fn login(State(app): State<App>, Body(given): Body<Credentials>) -> Result<Json<Tokens>, Problem> {
+    let now = app.now();
+    count_attempt(&app, &given.email, now).await?;
+    let email = given.email.clone();
     let found = app.database.read(move |c| Box::pin(async move { users::credentials(c, &email).await })).await?;
     let (user, hash) = found.unzip();
-    let right = app.auth.verify(given.password, hash).await?;
-    let Some(user) = user.filter(|_| right) else {
-        return Err(Problem::unauthorized("the e-mail address or the password is wrong"));
-    };
-    let (access_token, expires_in) = app.auth.issue(&user, app.now())?;
-    Ok(Json(Token { access_token, token_type: "Bearer", expires_in }))
+    let checked = app.auth.check(given.password, hash.clone()).await?;
+    let (Some(user), Some(hash), true) = (user, hash, checked.right) else { return Err(wrong()) };
+    begin_session(&app, user, given.email, checked.rehashed.map(|new| (hash, new)), now).await.map(Json)
+}
+
+fn wrong() -> Problem {
+    Problem::unauthorized("the e-mail address or the password is wrong")
+}
+
+/// Refuses when the address is blocked, before the password costs anything.
+async fn count_attempt(app: &App, email: &Email, now: Timestamp) -> Result<(), Problem> {
+    let email = email.clone();
+    match app.database.write(move |c| Box::pin(async move { logins::attempt(c, &email, now).await })).await? {
+        Attempt::Allowed => Ok(()),
+        Attempt::Blocked(until) => {
+            let wait = (until - now).to_std().unwrap_or_default();
+            Err(Problem::too_many("login.blocked", "too many failed attempts for this address; wait", wait))
+        }
+    }
+}
+
+async fn begin_session(
+    app: &App,
+    user: User,
+    email: Email,
+    rehashed: Option<(String, String)>,
+    now: Timestamp,
+) -> Result<Tokens, Problem> {
+    let (id, token) = (user.id, new_refresh_token());
+    let stored = app.auth.stored(&token, now);
+    let first = stored.clone();
+    let begin = app.database.write(move |c| {
+        Box::pin(async move {
+            sessions::begin(c, id, SessionId::new(now), first, now).await?;
+            if let Some((old, new)) = rehashed {
+                logins::rehash(c, id, &old, &new).await?;
+            }
+            logins::forgive(c, &email, now).await
+        })
+    });
+    match begin.await {
+        Ok(()) => Tokens::new(app, &user, token, &stored, now),
+        // The account was removed a moment ago.
+        Err(DatabaseError::Store(safire_store::Error::Dangling(_))) => Err(wrong()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Who the caller is.
+#[utoipa::path(
+    get, path = "/auth/me", tag = "auth", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The caller", body = User),
+        (status = 401, description = "Not signed in", body = ProblemBody),
+    )
+)]
+async fn me(State(app): State<App>, caller: Caller) -> Result<Json<User>, Problem> {
+    let user = app.database.read(move |c| Box::pin(users::find(c, caller.user))).await?;
+    user.map(Json).ok_or_else(|| Problem::unauthorized("the account is gone"))
 }

@@ -4,9 +4,11 @@ mod auth;
 mod cache;
 mod calculation;
 mod health;
+mod keys;
 mod master_data;
 mod projects;
 mod scenarios;
+mod sessions;
 mod view;
 
 use axum::{Json, Router, extract::DefaultBodyLimit, middleware, routing::get};
@@ -19,20 +21,23 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{App, Problem, observe, problem::ProblemBody};
+use crate::{App, Problem, auth::X_API_KEY, limits, observe, problem::ProblemBody};
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Safire",
         description = "Techno-economic analysis of sustainable-aviation-fuel plants: what a plant would cost, \
-                       earn and emit, with every number traceable. Errors are application/problem+json.",
+                       earn and emit, with every number traceable. Errors are application/problem+json. \
+                       Routes that need a user take an access token or a personal API key as \
+                       Authorization: Bearer, or an API key as X-API-Key. Any route may answer 429 with \
+                       Retry-After; RateLimit and RateLimit-Policy tell what is left.",
         license(name = "MIT")
     ),
     components(schemas(ProblemBody)),
     modifiers(&BearerToken),
     tags(
-        (name = "auth", description = "Register and sign in"),
+        (name = "auth", description = "Register, sign in, stay signed in, API keys"),
         (name = "projects", description = "Folders of scenarios"),
         (name = "scenarios", description = "Plants and their inputs"),
         (name = "calculation", description = "Runs and results"),
@@ -55,6 +60,8 @@ impl Modify for BearerToken {
 fn documented() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
         .merge(auth::routes())
+        .merge(sessions::routes())
+        .merge(keys::routes())
         .merge(projects::routes())
         .merge(scenarios::routes())
         .merge(calculation::routes())
@@ -72,10 +79,11 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn router(app: App) -> Router {
     let (router, document) = documented().split_for_parts();
     let around = ServiceBuilder::new()
-        .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION]))
+        .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION, X_API_KEY]))
         .layer(middleware::from_fn(observe::observe))
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(middleware::from_fn_with_state(app.clone(), observe::in_time))
+        .layer(middleware::from_fn_with_state(app.clone(), limits::limit))
         .layer(DefaultBodyLimit::max(app.settings.body_limit));
     router
         .route("/openapi.json", get(async || Json(document)))

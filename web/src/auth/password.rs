@@ -1,0 +1,113 @@
+//! Passwords, hashed with argon2id on threads of their own, a few at a time.
+
+use std::sync::Arc;
+
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+
+use super::{BadSettings, Checked, Settings};
+use crate::Problem;
+
+pub(super) struct Passwords(Arc<Inner>);
+
+struct Inner {
+    hasher: Argon2<'static>,
+    permits: Semaphore,
+    /// The hash of nobody's password: checked for unknown users, so that they take as long as known
+    /// ones.
+    nobody: String,
+}
+
+impl Passwords {
+    pub fn new(settings: &Settings) -> Result<Self, BadSettings> {
+        let params = Params::new(settings.memory_kib, settings.iterations, 1, None).map_err(BadSettings::Argon2)?;
+        let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let nobody = hash(&hasher, "nobody's password").map_err(BadSettings::Hash)?;
+        Ok(Self(Arc::new(Inner { hasher, permits: Semaphore::new(settings.permits), nobody })))
+    }
+
+    pub async fn hash(&self, password: SecretString) -> Result<String, Problem> {
+        self.beside(move |inner| hash(&inner.hasher, password.expose_secret()))
+            .await?
+            .map_err(|error| Problem::defect(&error))
+    }
+
+    pub async fn check(&self, password: SecretString, hash: Option<String>) -> Result<Checked, Problem> {
+        self.beside(move |inner| inner.check(password.expose_secret(), hash.as_deref())).await
+    }
+
+    async fn beside<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, Problem> {
+        let _permit = self.0.permits.acquire().await.map_err(|error| Problem::defect(&error))?;
+        let inner = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || work(&inner)).await.map_err(|error| Problem::defect(&error))
+    }
+}
+
+impl Inner {
+    fn check(&self, password: &str, stored: Option<&str>) -> Checked {
+        let wrong = Checked { right: false, rehashed: None };
+        let Ok(against) = PasswordHash::new(stored.unwrap_or(&self.nobody)) else { return wrong };
+        let matches = self.hasher.verify_password(password.as_bytes(), &against).is_ok();
+        if stored.is_none() || !matches {
+            return wrong;
+        }
+        let rehashed = self.is_weaker(&against).then(|| hash(&self.hasher, password).ok()).flatten();
+        Checked { right: true, rehashed }
+    }
+
+    fn is_weaker(&self, hash: &PasswordHash) -> bool {
+        let today = self.hasher.params();
+        Params::try_from(hash).is_ok_and(|then| then.m_cost() < today.m_cost() || then.t_cost() < today.t_cost())
+    }
+}
+
+fn hash(hasher: &Argon2<'_>, password: &str) -> argon2::password_hash::Result<String> {
+    Ok(PasswordHasher::<PasswordHash>::hash_password(hasher, password.as_bytes())?.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::token::tests::settings;
+
+    fn passwords(memory_kib: u32, iterations: u32) -> Passwords {
+        Passwords::new(&Settings { memory_kib, iterations, ..settings() }).unwrap()
+    }
+
+    async fn check(passwords: &Passwords, password: &str, hash: Option<&str>) -> (bool, Option<String>) {
+        let Checked { right, rehashed } = passwords.check(password.into(), hash.map(str::to_owned)).await.unwrap();
+        (right, rehashed)
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_is_right() {
+        let passwords = passwords(8, 1);
+        let hash = passwords.hash("a long password".into()).await.unwrap();
+        assert_eq!(check(&passwords, "a long password", Some(&hash)).await, (true, None));
+        assert_eq!(check(&passwords, "another password", Some(&hash)).await, (false, None));
+        assert_eq!(check(&passwords, "nobody's password", None).await, (false, None));
+        assert_eq!(check(&passwords, "a long password", Some("rubbish")).await, (false, None));
+    }
+
+    #[tokio::test]
+    async fn a_right_password_is_hashed_again_when_the_parameters_rose() {
+        let old = passwords(8, 1).hash("a long password".into()).await.unwrap();
+        for today in [passwords(16, 1), passwords(8, 2)] {
+            let (right, rehashed) = check(&today, "a long password", Some(&old)).await;
+            let rehashed = rehashed.expect("is hashed again");
+            assert!(right && rehashed != old);
+            assert_eq!(check(&today, "a long password", Some(&rehashed)).await, (true, None));
+            assert_eq!(check(&today, "a wrong password", Some(&old)).await, (false, None));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_stronger_than_todays_is_left_as_it_is() {
+        let old = passwords(16, 2).hash("a long password".into()).await.unwrap();
+        assert_eq!(check(&passwords(8, 1), "a long password", Some(&old)).await, (true, None));
+    }
+}

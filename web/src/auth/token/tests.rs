@@ -1,0 +1,185 @@
+use chrono::TimeDelta;
+use safire_domain::{Timestamp, UserId, name::Name};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::auth::secret::{new_api_key, new_refresh_token};
+
+const SECRET: &str = "a secret of more than thirty-two bytes";
+
+pub(in crate::auth) fn settings() -> Settings {
+    Settings {
+        secret: SECRET.into(),
+        previous_secrets: Vec::new(),
+        access_token_life: TimeDelta::minutes(30),
+        refresh_token_life: TimeDelta::days(30),
+        memory_kib: 8,
+        iterations: 1,
+        permits: 2,
+    }
+}
+
+fn tokens() -> Tokens {
+    Tokens::new(&settings())
+}
+
+fn now() -> Timestamp {
+    Timestamp::UNIX_EPOCH + TimeDelta::days(20_000)
+}
+
+fn user() -> User {
+    let id = UserId::new(now());
+    let name = Name::try_from("Ana".to_owned()).unwrap();
+    User { id, global_id: id.to_string(), name, email: None, role: Role::Analyst, created_at: now() }
+}
+
+fn claims() -> Value {
+    json!({
+        "iss": ISSUER, "aud": AUDIENCE, "sub": user().id, "role": "analyst",
+        "iat": now().timestamp(), "exp": now().timestamp() + 1800,
+    })
+}
+
+fn header() -> Header {
+    Header { typ: Some(TYPE.into()), kid: Some(tokens().keys[0].id.clone()), ..Header::new(Algorithm::HS256) }
+}
+
+fn signed(header: &Header, claims: &Value, secret: &str) -> String {
+    jsonwebtoken::encode(header, claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+}
+
+fn with(mut claims: Value, field: &str, value: Value) -> Value {
+    claims[field] = value;
+    claims
+}
+
+fn without(mut claims: Value, field: &str) -> Value {
+    claims.as_object_mut().unwrap().remove(field);
+    claims
+}
+
+fn accepted(token: &str) -> bool {
+    tokens().read(token, now()).is_ok()
+}
+
+/// base64url of JSON, without a library of its own: what `encode` makes of it.
+fn part(json: &Value) -> String {
+    let token = jsonwebtoken::encode(&Header::default(), json, &EncodingKey::from_secret(b"any")).unwrap();
+    token.split('.').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn a_token_of_this_service_is_read_until_five_seconds_after_its_end() {
+    let user = user();
+    let (token, seconds) = tokens().issue(&user, now()).unwrap();
+    let at = |second| tokens().read(&token, now() + TimeDelta::seconds(second));
+    assert_eq!(at(0).unwrap().user, user.id);
+    assert!(at(seconds + 4).is_ok());
+    assert!(at(seconds + 5).is_err());
+    assert!(accepted(&signed(&header(), &claims(), SECRET)));
+}
+
+#[test]
+fn a_token_signed_by_a_previous_key_is_read_until_that_key_is_removed() {
+    let (token, _) = tokens().issue(&user(), now()).unwrap();
+    let secret = SecretString::from("the next secret, of more than thirty-two bytes");
+    let rotated = Settings { secret, previous_secrets: vec![SECRET.into()], ..settings() };
+    assert!(Tokens::new(&rotated).read(&token, now()).is_ok());
+    let (newer, _) = Tokens::new(&rotated).issue(&user(), now()).unwrap();
+    assert!(!accepted(&newer));
+    let removed = Settings { previous_secrets: Vec::new(), ..rotated };
+    assert!(Tokens::new(&removed).read(&token, now()).is_err());
+}
+
+#[test]
+fn no_other_algorithm_is_accepted() {
+    for algorithm in [Algorithm::HS384, Algorithm::HS512] {
+        assert!(!accepted(&signed(&Header { alg: algorithm, ..header() }, &claims(), SECRET)), "{algorithm:?}");
+    }
+    let signature = signed(&header(), &claims(), SECRET).rsplit('.').next().unwrap().to_owned();
+    for algorithm in ["none", "None", "NONE", "RS256", "RS512", "ES256", "PS256", "EdDSA", "HS1", ""] {
+        let header = part(&json!({ "alg": algorithm, "typ": TYPE, "kid": header().kid }));
+        let payload = part(&claims());
+        for signature in ["", signature.as_str(), "AAAA"] {
+            assert!(!accepted(&format!("{header}.{payload}.{signature}")), "{algorithm} {signature}");
+        }
+        assert!(!accepted(&format!("{header}.{payload}")), "{algorithm}");
+    }
+}
+
+#[test]
+fn a_signature_by_hmac_under_a_header_that_says_rsa_is_refused() {
+    let hs = signed(&header(), &claims(), SECRET);
+    let (_, rest) = hs.split_once('.').unwrap();
+    let rsa = part(&json!({ "alg": "RS256", "typ": TYPE, "kid": header().kid }));
+    assert!(!accepted(&format!("{rsa}.{rest}")));
+}
+
+#[test]
+fn what_was_made_for_or_by_somebody_else_is_refused() {
+    for (field, value) in [
+        ("iss", json!("other")),
+        ("iss", json!(["other", ISSUER])),
+        ("aud", json!("other-api")),
+        ("aud", json!(null)),
+        ("sub", json!("admin")),
+        ("sub", json!("")),
+        ("role", json!("root")),
+        ("exp", json!("never")),
+        ("exp", json!(null)),
+        ("exp", json!(now().timestamp() - 5)),
+        ("exp", json!(i64::MIN)),
+    ] {
+        assert!(!accepted(&signed(&header(), &with(claims(), field, value.clone()), SECRET)), "{field}: {value}");
+    }
+    for field in ["iss", "aud", "sub", "exp"] {
+        assert!(!accepted(&signed(&header(), &without(claims(), field), SECRET)), "without {field}");
+    }
+}
+
+#[test]
+fn an_unknown_a_missing_and_a_foreign_key_are_refused() {
+    for kid in [None, Some(String::new()), Some("0123456789abcdef".into()), Some("../../dev/null".into())] {
+        assert!(!accepted(&signed(&Header { kid: kid.clone(), ..header() }, &claims(), SECRET)), "{kid:?}");
+    }
+    assert!(!accepted(&signed(&header(), &claims(), "another secret of thirty-two bytes or more")));
+    assert!(!accepted(&signed(&header(), &claims(), "")));
+}
+
+#[test]
+fn a_token_of_another_type_is_refused() {
+    for typ in [None, Some("JWT"), Some("refresh"), Some("AT+JWT ")] {
+        assert!(!accepted(&signed(&Header { typ: typ.map(str::to_owned), ..header() }, &claims(), SECRET)), "{typ:?}");
+    }
+    assert!(!accepted(&new_refresh_token()));
+    assert!(!accepted(&new_api_key().0));
+}
+
+#[test]
+fn a_token_that_was_cut_or_altered_is_refused() {
+    let token = signed(&header(), &claims(), SECRET);
+    for end in 0..token.len() {
+        assert!(!accepted(&token[..end]), "cut at {end}");
+    }
+    let (head, signature) = token.rsplit_once('.').unwrap();
+    let (header, _) = head.split_once('.').unwrap();
+    let admin = part(&with(claims(), "role", json!("admin")));
+    assert!(!accepted(&format!("{header}.{admin}.{signature}")));
+    for index in 0..token.len() {
+        let mut altered = token.clone().into_bytes();
+        altered[index] = if altered[index] == b'A' { b'B' } else { b'A' };
+        let altered = String::from_utf8(altered).unwrap();
+        assert!(!accepted(&altered), "altered at {index}");
+    }
+    for text in [format!("{token}."), format!("{token}.x"), format!(".{token}"), token.replace('.', "..")] {
+        assert!(!accepted(&text), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_token_at_all_is_refused() {
+    let long = "a".repeat(100_000);
+    for text in ["", ".", "..", "...", "null", "{}", "a.b.c", "\0.\0.\0", "é.é.é", long.as_str()] {
+        assert!(!accepted(text), "{text:.20}");
+    }
+}

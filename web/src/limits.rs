@@ -1,0 +1,213 @@
+//! How often a client may ask: which rule counts which request, and what the client is told.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use ipnet::IpNet;
+use safire_actors::limits::{Decision, RateLimit, Rule, Shared, Subject};
+
+use crate::{
+    App, Problem,
+    auth::{Authenticated, authenticate},
+    client,
+    problem::whole_seconds,
+};
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// How much is allowed; 0 is without limit.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Attempts to sign in from one address.
+    pub login_per_minute: u32,
+    /// Accounts made from one address.
+    pub register_per_hour: u32,
+    /// Refreshes from one address.
+    pub refresh_per_minute: u32,
+    /// Calculations that one user asks for.
+    pub calculate_per_minute: u32,
+    /// Requests of one user, or of one address that no user was known at.
+    pub requests_per_minute: u32,
+    /// Proxies that are believed when they name their client.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// The limits of all routes.
+#[derive(Clone)]
+pub struct Limits(Arc<Inner>);
+
+struct Inner {
+    login: Option<RateLimit>,
+    register: Option<RateLimit>,
+    refresh: Option<RateLimit>,
+    calculate: Option<RateLimit>,
+    requests: Option<RateLimit>,
+    trusted_proxies: Vec<IpNet>,
+}
+
+impl Limits {
+    /// Limits that are counted in `shared` where there is one that answers, and in this process
+    /// otherwise.
+    pub fn new(settings: Settings, shared: Option<&Shared>) -> Self {
+        let limit = |name, burst, window| {
+            let rule = Rule { name, burst: NonZeroU32::new(burst)?, window };
+            Some(RateLimit::new(rule, shared.cloned()))
+        };
+        Self(Arc::new(Inner {
+            login: limit("login", settings.login_per_minute, MINUTE),
+            register: limit("register", settings.register_per_hour, HOUR),
+            refresh: limit("refresh", settings.refresh_per_minute, MINUTE),
+            calculate: limit("calculate", settings.calculate_per_minute, MINUTE),
+            requests: limit("requests", settings.requests_per_minute, MINUTE),
+            trusted_proxies: settings.trusted_proxies,
+        }))
+    }
+}
+
+impl Inner {
+    /// The limits that a request counts against, the narrowest first.
+    fn of(&self, method: &Method, path: &str, address: Subject, caller: Subject) -> Vec<(&RateLimit, Subject)> {
+        let Some(route) = path.strip_prefix("/api/v1") else { return Vec::new() };
+        let own = match (method, route) {
+            (&Method::POST, "/auth/login") => (&self.login, address),
+            (&Method::POST, "/auth/register") => (&self.register, address),
+            (&Method::POST, "/auth/refresh") => (&self.refresh, address),
+            (&Method::POST, "/scenarios/{id}/calculate" | "/scenarios/{id}/calculate/sync" | "/calculate/quick") => {
+                (&self.calculate, caller)
+            }
+            _ => (&None, caller),
+        };
+        let limits = [own, (&self.requests, caller)];
+        limits.into_iter().filter_map(|(limit, subject)| Some((limit.as_ref()?, subject))).collect()
+    }
+}
+
+/// Counts a request, and refuses it when its limit is reached.
+pub(crate) async fn limit(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default().to_owned();
+    if !path.starts_with("/api/") {
+        return next.run(request).await;
+    }
+    let limits = Arc::clone(&app.limits.0);
+    let address = client::address(request.extensions(), request.headers(), &limits.trusted_proxies);
+    let address = Subject::address(address);
+    let known = authenticate(request.headers(), &app).await;
+    let caller = known.as_ref().map_or(address, |caller| Subject::User(caller.user));
+    request.extensions_mut().insert(Authenticated(known));
+
+    let mut told = Told::default();
+    for (limit, subject) in limits.of(request.method(), &path, address, caller) {
+        let decision = limit.take(subject).await;
+        told.add(limit.rule(), decision);
+        if !decision.allowed {
+            tracing::info!(limit = limit.rule().name, "a request was refused by a rate limit");
+            let detail = "too many requests; wait as long as Retry-After says";
+            let mut refusal = Problem::too_many("rate_limited", detail, decision.retry_after).into_response();
+            told.write(refusal.headers_mut());
+            return refusal;
+        }
+    }
+    let mut response = next.run(request).await;
+    told.write(response.headers_mut());
+    response
+}
+
+/// What a client is told of its limits (draft-ietf-httpapi-ratelimit-headers-09).
+#[derive(Default)]
+struct Told {
+    policies: Vec<String>,
+    left: Vec<String>,
+}
+
+impl Told {
+    fn add(&mut self, rule: &Rule, decision: Decision) {
+        let Rule { name, burst, window } = rule;
+        self.policies.push(format!("\"{name}\";q={burst};w={}", window.as_secs()));
+        let Decision { remaining, .. } = decision;
+        self.left.push(format!("\"{name}\";r={remaining};t={}", whole_seconds(until_full(rule, decision))));
+    }
+
+    fn write(&self, headers: &mut HeaderMap) {
+        for (name, items) in [(RATE_LIMIT_POLICY, &self.policies), (RATE_LIMIT, &self.left)] {
+            if let Ok(value) = HeaderValue::from_str(&items.join(", "))
+                && !items.is_empty()
+            {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+/// When the whole burst will be there again, at the latest; after a refusal, when one will be.
+fn until_full(rule: &Rule, decision: Decision) -> Duration {
+    if !decision.allowed {
+        return decision.retry_after;
+    }
+    rule.interval() * rule.burst.get().saturating_sub(decision.remaining)
+}
+
+#[cfg(test)]
+mod tests {
+    use safire_domain::{Timestamp, UserId};
+
+    use super::*;
+
+    fn limits() -> Limits {
+        let settings = Settings {
+            login_per_minute: 5,
+            register_per_hour: 3,
+            refresh_per_minute: 0,
+            calculate_per_minute: 10,
+            requests_per_minute: 600,
+            trusted_proxies: Vec::new(),
+        };
+        Limits::new(settings, None)
+    }
+
+    fn names(method: Method, path: &str) -> Vec<(&'static str, bool)> {
+        let (address, user) = (Subject::address([192, 0, 2, 1].into()), UserId::new(Timestamp::UNIX_EPOCH));
+        let limits = limits();
+        let of = limits.0.of(&method, path, address, Subject::User(user));
+        of.into_iter().map(|(limit, subject)| (limit.rule().name, subject == address)).collect()
+    }
+
+    #[test]
+    fn each_route_counts_against_its_own_limit_and_the_general_one() {
+        assert_eq!(names(Method::POST, "/api/v1/auth/login"), [("login", true), ("requests", false)]);
+        assert_eq!(names(Method::POST, "/api/v1/auth/register"), [("register", true), ("requests", false)]);
+        let calculate = [("calculate", false), ("requests", false)];
+        assert_eq!(names(Method::POST, "/api/v1/scenarios/{id}/calculate"), calculate);
+        assert_eq!(names(Method::POST, "/api/v1/scenarios/{id}/calculate/sync"), calculate);
+        assert_eq!(names(Method::POST, "/api/v1/calculate/quick"), calculate);
+        assert_eq!(names(Method::DELETE, "/api/v1/scenarios/{id}/calculate"), [("requests", false)]);
+        assert_eq!(names(Method::GET, "/api/v1/projects"), [("requests", false)]);
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_none_and_health_is_never_limited() {
+        assert_eq!(names(Method::POST, "/api/v1/auth/refresh"), [("requests", false)]);
+        assert_eq!(names(Method::GET, "/health/ready"), []);
+    }
+
+    #[test]
+    fn a_client_is_told_its_policy_and_what_is_left() {
+        let limits = limits();
+        let rule = *limits.0.login.as_ref().unwrap().rule();
+        let mut told = Told::default();
+        told.add(&rule, Decision { allowed: true, remaining: 3, retry_after: Duration::ZERO });
+        told.add(&rule, Decision { allowed: false, remaining: 0, retry_after: Duration::from_millis(11_001) });
+        let mut headers = HeaderMap::new();
+        told.write(&mut headers);
+        assert_eq!(headers["ratelimit-policy"], r#""login";q=5;w=60, "login";q=5;w=60"#);
+        assert_eq!(headers["ratelimit"], r#""login";r=3;t=24, "login";r=0;t=12"#);
+    }
+}

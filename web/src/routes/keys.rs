@@ -1,0 +1,102 @@
+//! Personal API keys, for notebooks and other programs that act for a user.
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use safire_domain::{KeyId, key::ApiKey, name::Name};
+use safire_store::keys;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    App, Problem,
+    auth::{Caller, digest, new_api_key},
+    extract::{Body, Id},
+    problem::ProblemBody,
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
+}
+
+/// Keys that a user may have at once.
+const MOST: i64 = 50;
+
+/// What a new key is for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewKey {
+    #[schema(value_type = String, example = "notebook")]
+    name: Name,
+}
+
+/// A new key, with the key itself.
+#[derive(Serialize, ToSchema)]
+struct MadeKey {
+    #[serde(flatten)]
+    key: ApiKey,
+    /// The key: shown now and never again.
+    #[schema(example = "sfr_…")]
+    secret: String,
+}
+
+/// Makes an API key. It is shown in this answer and never again.
+#[utoipa::path(
+    post, path = "/auth/keys", tag = "auth", security(("bearer" = [])),
+    responses(
+        (status = 201, description = "The key", body = MadeKey),
+        (status = 401, description = "Not signed in", body = ProblemBody),
+        (status = 403, description = "Asked with an API key", body = ProblemBody),
+        (status = 409, description = "There are too many (`keys.too_many`)", body = ProblemBody),
+        (status = 422, description = "A field is wrong", body = ProblemBody),
+    )
+)]
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Body(new): Body<NewKey>,
+) -> Result<(StatusCode, Json<MadeKey>), Problem> {
+    caller.must_have_signed_in()?;
+    let now = app.now();
+    let (secret, prefix) = new_api_key();
+    let key = ApiKey { id: KeyId::new(now), name: new.name, prefix, created_at: now, last_used_at: None };
+    let (stored, hash) = (key.clone(), digest(&secret));
+    let insert =
+        app.database.write(move |c| Box::pin(async move { keys::insert(c, caller.user, &stored, &hash, MOST).await }));
+    if !insert.await? {
+        return Err(Problem::conflict("keys.too_many", "you have as many keys as you may; revoke one first"));
+    }
+    Ok((StatusCode::CREATED, Json(MadeKey { key, secret })))
+}
+
+/// The caller's API keys, newest first.
+#[utoipa::path(
+    get, path = "/auth/keys", tag = "auth", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The keys, without the keys themselves", body = [ApiKey]),
+        (status = 401, description = "Not signed in", body = ProblemBody),
+        (status = 403, description = "Asked with an API key", body = ProblemBody),
+    )
+)]
+async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Vec<ApiKey>>, Problem> {
+    caller.must_have_signed_in()?;
+    Ok(Json(app.database.read(move |c| Box::pin(keys::list(c, caller.user))).await?))
+}
+
+/// Revokes an API key, at once.
+#[utoipa::path(
+    delete, path = "/auth/keys/{id}", tag = "auth", security(("bearer" = [])),
+    params(("id" = KeyId, Path, description = "The key")),
+    responses(
+        (status = 204, description = "Revoked"),
+        (status = 401, description = "Not signed in", body = ProblemBody),
+        (status = 403, description = "Asked with an API key", body = ProblemBody),
+        (status = 404, description = "No such key", body = ProblemBody),
+    )
+)]
+async fn revoke(State(app): State<App>, caller: Caller, Id(key): Id<KeyId>) -> Result<StatusCode, Problem> {
+    caller.must_have_signed_in()?;
+    let now = app.now();
+    let revoked = app.database.write(move |c| Box::pin(keys::revoke(c, caller.user, key, now))).await?;
+    if revoked { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("key")) }
+}

@@ -1,0 +1,111 @@
+//! Staying signed in, and signing out.
+
+use axum::{Json, extract::State};
+use chrono::TimeDelta;
+use http::StatusCode;
+use safire_domain::{Timestamp, user::User};
+use safire_store::sessions::{self, Rotation, Token as StoredToken};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{App, Problem, auth::digest, extract::Body, problem::ProblemBody};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(refresh)).routes(routes!(logout))
+}
+
+/// How long a client that never saw the answer to its refresh may ask again.
+const RETRY: TimeDelta = TimeDelta::seconds(10);
+
+/// An access token to send as `Authorization: Bearer …`, and what to get the next one with.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Tokens {
+    access_token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// How long the access token is good for, in seconds.
+    #[schema(example = 1800)]
+    expires_in: i64,
+    /// Good for one refresh.
+    refresh_token: String,
+    /// How long the refresh token is good for, in seconds.
+    #[schema(example = 2_592_000)]
+    refresh_expires_in: i64,
+}
+
+impl Tokens {
+    pub fn new(
+        app: &App,
+        user: &User,
+        refresh_token: String,
+        stored: &StoredToken,
+        now: Timestamp,
+    ) -> Result<Self, Problem> {
+        let (access_token, expires_in) = app.auth.issue(user, now)?;
+        let refresh_expires_in = (stored.expires_at - now).num_seconds();
+        Ok(Self { access_token, token_type: "Bearer", expires_in, refresh_token, refresh_expires_in })
+    }
+}
+
+/// A refresh token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Refresh {
+    #[schema(value_type = String, format = "password")]
+    refresh_token: SecretString,
+}
+
+/// Gives new tokens for a refresh token, which is used up.
+///
+/// A token that is used a second time has leaked: the whole session is signed out. A repetition
+/// within 10 s, as by a client that never got the answer, gets the same tokens' successor again.
+#[utoipa::path(
+    post, path = "/auth/refresh", tag = "auth",
+    responses(
+        (status = 200, description = "New tokens", body = Tokens),
+        (status = 401, description = "The token is unknown, over, or was used before (`refresh.reused`)", body = ProblemBody),
+        (status = 429, description = "Too many refreshes", body = ProblemBody),
+    )
+)]
+async fn refresh(State(app): State<App>, Body(given): Body<Refresh>) -> Result<Json<Tokens>, Problem> {
+    let old = given.refresh_token.expose_secret();
+    let now = app.now();
+    let new = app.auth.successor(old);
+    let (hash, stored) = (digest(old), app.auth.stored(&new, now));
+    let rotate =
+        app.database.write(move |c| Box::pin(async move { sessions::rotate(c, hash, stored, now - RETRY, now).await }));
+    let refused = || Problem::unauthorized("the refresh token is unknown or no longer good; sign in again");
+    let (user, token, stored) = match rotate.await? {
+        Rotation::Rotated { user, successor, .. } => (user, new, successor),
+        Rotation::Repeated { user, successor, .. } => {
+            let again = app.auth.successor_with_hash(old, &successor.hash).ok_or_else(refused)?;
+            (user, again, successor)
+        }
+        Rotation::Reused { user, session } => {
+            tracing::warn!(user.id = %user, session.id = %session, "a refresh token was used twice: its session is over");
+            let detail = "the refresh token had been used before; its session is signed out, sign in again";
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "refresh.reused", detail));
+        }
+        Rotation::Refused => return Err(refused()),
+    };
+    Tokens::new(&app, &user, token, &stored, now).map(Json)
+}
+
+/// Signs out: the session of the refresh token, used or not, ends.
+///
+/// Its access tokens run out by themselves.
+#[utoipa::path(
+    post, path = "/auth/logout", tag = "auth",
+    responses(
+        (status = 204, description = "Signed out, now or before"),
+        (status = 422, description = "A field is wrong", body = ProblemBody),
+    )
+)]
+async fn logout(State(app): State<App>, Body(given): Body<Refresh>) -> Result<StatusCode, Problem> {
+    let hash = digest(given.refresh_token.expose_secret());
+    let now = app.now();
+    app.database.write(move |c| Box::pin(async move { sessions::revoke_by_token(c, &hash, now).await })).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
