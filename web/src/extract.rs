@@ -2,54 +2,14 @@
 
 use std::str::FromStr;
 
-use axum::{
-    extract::{FromRequest, FromRequestParts, Query as RawQuery, RawPathParams, Request, rejection::BytesRejection},
-    response::IntoResponse,
-};
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header, request::Parts};
+use axum::extract::{FromRequestParts, Query as RawQuery, RawPathParams};
+use http::{StatusCode, request::Parts};
 use safire_domain::engine::{Allowed, inputs::fields::Field};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_path_to_error::{Path as FieldPath, Segment};
 
 use crate::{Problem, problem::FieldError};
-
-/// A JSON body.
-pub(crate) struct Body<T>(pub T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "media_type",
-                "the body must be JSON with Content-Type: application/json",
-            ));
-        }
-        let bytes = Bytes::from_request(request, state).await.map_err(unread)?;
-        parse(&bytes).map(Self)
-    }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
-}
-
-fn unread(rejection: BytesRejection) -> Problem {
-    match rejection.into_response().status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body.too_large",
-            "the body is larger than this service accepts",
-        ),
-        _ => Problem::new(StatusCode::BAD_REQUEST, "body.unreadable", "the body ended before it was complete"),
-    }
-}
 
 /// Reads a value, or says where in the body it went wrong and how.
 pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {

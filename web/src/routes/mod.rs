@@ -9,7 +9,7 @@ mod projects;
 mod scenarios;
 mod view;
 
-use axum::{Json, Router, extract::DefaultBodyLimit, middleware, routing::get};
+use axum::{Json, Router, middleware, routing::get};
 use http::{StatusCode, header::AUTHORIZATION};
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer};
@@ -75,8 +75,7 @@ pub fn router(app: App) -> Router {
         .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION]))
         .layer(middleware::from_fn(observe::observe))
         .layer(CatchPanicLayer::custom(observe::panicked))
-        .layer(middleware::from_fn_with_state(app.clone(), observe::in_time))
-        .layer(DefaultBodyLimit::max(app.settings.body_limit));
+        .layer(middleware::from_fn_with_state(app.clone(), observe::in_time));
     router
         .route("/openapi.json", get(async || Json(document)))
         .fallback(async || Problem::not_found("resource"))
