@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::{ConfigError, Origin};
 pub use layers::{ConfigArgs, environment};
-pub use sections::{Admin, Auth, Cache, Calculations, Database, Http, Log, LogFormat, Registration, Shutdown};
+pub use sections::{Admin, Auth, Cache, Calculations, Database, Http, Limits, Log, LogFormat, Registration, Shutdown};
 pub use url::SecretUrl;
 
 use layers::Layers;
@@ -44,6 +44,8 @@ pub struct Config {
     pub calculations: Calculations,
     /// Accounts, passwords and tokens.
     pub auth: Auth,
+    /// How often clients may ask.
+    pub limits: Limits,
     /// The first administrator, made when there is none.
     pub admin: Admin,
     /// How the process ends.
@@ -61,6 +63,7 @@ impl Default for Config {
             cache: Cache::default(),
             calculations: Calculations::default(),
             auth: Auth::default(),
+            limits: Limits::default(),
             admin: Admin::default(),
             shutdown: Shutdown::default(),
             log: Log::default(),

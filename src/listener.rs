@@ -1,19 +1,21 @@
 //! The HTTP listener: hyper with time limits, so that a client that sends nothing cannot stay.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
+use safire_web::Peer;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+use tower::Layer;
 
 /// What one client, and all of them, may take.
 #[derive(Debug, Clone, Copy)]
@@ -38,8 +40,8 @@ pub(crate) async fn serve(
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections));
 
-    while let Some((stream, place)) = accept(&listener, &places, &stop).await {
-        let service = TowerToHyperService::new(router.clone());
+    while let Some((stream, peer, place)) = accept(&listener, &places, &stop).await {
+        let service = TowerToHyperService::new(Extension(Peer(peer)).layer(router.clone()));
         let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -54,7 +56,7 @@ pub(crate) async fn serve(
     }
 }
 
-type Accepted = (TcpStream, tokio::sync::OwnedSemaphorePermit);
+type Accepted = (TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit);
 
 /// The next connection; nothing when it is time to stop.
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>, stop: &CancellationToken) -> Option<Accepted> {
@@ -62,9 +64,9 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>, stop: &Cancella
         let place = Arc::clone(places).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let _ = stream.set_nodelay(true);
-                    return Some((stream, place));
+                    return Some((stream, peer.ip(), place));
                 }
                 // Out of file descriptors, or a client that left: neither is a reason to stop.
                 Err(error) => {

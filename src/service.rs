@@ -15,7 +15,9 @@ use rand::RngExt;
 use safire_actors::{
     Context, Faults, System, cache,
     calculations::{self, Compute},
-    database, scenarios,
+    database,
+    limits::{RedisRates, Shared},
+    scenarios,
     supervisor::Policy,
 };
 use safire_domain::{
@@ -26,7 +28,7 @@ use safire_domain::{
     user::{Role, User},
 };
 use safire_store::{Connection, Engine, Target, master_data, schema, users};
-use safire_web::{App, auth, auth::Auth};
+use safire_web::{App, auth, auth::Auth, limits};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -89,7 +91,8 @@ impl Service {
         let context = Context { faults: parts.faults.clone(), ..Context::new(Arc::clone(&clock)) };
         let settings = system_settings(config, target, &parts);
         let system = Arc::new(System::start(settings, &context).await.context("the actors do not start")?);
-        let app = App::new(Arc::clone(&system), auth, clock, web_settings(config));
+        let limits = safire_web::Limits::new(limit_settings(config), shared_limits(config)?.as_ref());
+        let app = App::new(Arc::clone(&system), auth, limits, clock, web_settings(config));
 
         let at = (config.http.host.as_str(), config.http.port);
         let listener = TcpListener::bind(at).await.with_context(|| format!("cannot listen on {}:{}", at.0, at.1))?;
@@ -251,11 +254,32 @@ fn write_key(file: &Path) -> anyhow::Result<String> {
 fn auth_settings(config: &Config, secret: SecretString) -> auth::Settings {
     auth::Settings {
         secret,
+        previous_secrets: config.auth.jwt_previous_secrets.clone(),
+        refresh_token_life: TimeDelta::days(i64::try_from(config.auth.refresh_token_days).unwrap_or(30)),
         access_token_life: TimeDelta::minutes(i64::try_from(config.auth.access_token_minutes).unwrap_or(30)),
         memory_kib: config.auth.argon2_memory_kib,
         iterations: config.auth.argon2_iterations,
         permits: config.auth.argon2_permits,
     }
+}
+
+fn limit_settings(config: &Config) -> limits::Settings {
+    limits::Settings {
+        login_per_minute: config.limits.login_per_minute,
+        register_per_hour: config.limits.register_per_hour,
+        refresh_per_minute: config.limits.refresh_per_minute,
+        calculate_per_minute: config.limits.calculate_per_minute,
+        requests_per_minute: config.limits.requests_per_minute,
+        trusted_proxies: config.http.trusted_proxies.clone(),
+    }
+}
+
+/// Where replicas count together; a Redis that is away is found out when it is first asked.
+fn shared_limits(config: &Config) -> anyhow::Result<Option<Shared>> {
+    let Some(url) = &config.cache.redis_url else { return Ok(None) };
+    // The error is dropped: it may hold the password.
+    let rates = RedisRates::connect(url.expose()).map_err(|_| anyhow::anyhow!("cache.redis_url cannot be used"))?;
+    Ok(Some(Shared::new(rates)))
 }
 
 /// Requests that the registry and the cache admit at once.

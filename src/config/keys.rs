@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use ipnet::IpNet;
 use toml::Value;
 
 /// One key of the configuration.
@@ -19,6 +20,10 @@ enum Kind {
     Text(Check),
     /// Text that no error shows.
     Secret(Check),
+    /// Texts: as one text, separated by commas.
+    List(Check),
+    /// Texts that no error shows: as one text, separated by commas or line breaks.
+    Secrets(Check),
 }
 
 /// What is wrong with a text.
@@ -44,6 +49,7 @@ pub(super) const KEYS: &[Key] = &[
     number("http.header_timeout_ms", 100..=600_000),
     number("http.request_timeout_ms", 100..=3_600_000),
     number("http.max_connections", 1..=1_000_000),
+    list("http.trusted_proxies", is_network),
     secret("database.url", is_database).with_alias("DATABASE_URL"),
     number("database.connections", 1..=1000),
     number("database.readers", 1..=64),
@@ -58,11 +64,18 @@ pub(super) const KEYS: &[Key] = &[
     number("calculations.deadline_s", 1..=86_400),
     number("calculations.sync_wait_s", 1..=3600),
     secret("auth.jwt_secret", is_long_enough).with_alias("SAFIRE_JWT_SECRET"),
+    secrets("auth.jwt_previous_secrets", is_long_enough).with_alias("SAFIRE_JWT_PREVIOUS_SECRETS"),
     number("auth.access_token_minutes", 1..=1440),
+    number("auth.refresh_token_days", 1..=365),
     text("auth.registration", anything),
     number("auth.argon2_memory_kib", 8..=4_194_304),
     number("auth.argon2_iterations", 1..=100),
     number("auth.argon2_permits", 1..=1024),
+    number("limits.login_per_minute", 0..=1_000_000),
+    number("limits.register_per_hour", 0..=1_000_000),
+    number("limits.refresh_per_minute", 0..=1_000_000),
+    number("limits.calculate_per_minute", 0..=1_000_000),
+    number("limits.requests_per_minute", 0..=1_000_000),
     text("admin.email", is_email).with_alias("SAFIRE_ADMIN_EMAIL"),
     secret("admin.password", not_empty).with_alias("SAFIRE_ADMIN_PASSWORD"),
     number("shutdown.drain_s", 1..=3600),
@@ -80,6 +93,14 @@ const fn text(path: &'static str, check: Check) -> Key {
 
 const fn secret(path: &'static str, check: Check) -> Key {
     Key { path, kind: Kind::Secret(check), alias: None }
+}
+
+const fn list(path: &'static str, check: Check) -> Key {
+    Key { path, kind: Kind::List(check), alias: None }
+}
+
+const fn secrets(path: &'static str, check: Check) -> Key {
+    Key { path, kind: Kind::Secrets(check), alias: None }
 }
 
 impl Key {
@@ -101,7 +122,7 @@ impl Key {
     }
 
     pub fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret(_))
+        matches!(self.kind, Kind::Secret(_) | Kind::Secrets(_))
     }
 
     #[cfg(test)]
@@ -126,11 +147,22 @@ impl Key {
     /// The value of a variable or flag: a TOML value where the key takes it, else the text itself.
     /// A secret is the text itself, whatever it looks like.
     pub fn parse(&self, text: &str) -> Value {
-        let plain = || Value::String(text.to_owned());
         match (&self.kind, text.parse::<Value>()) {
             (Kind::Number(_), Ok(value)) => value,
             (Kind::Text(_), Ok(value @ Value::String(_))) => value,
-            _ => plain(),
+            (Kind::List(_) | Kind::Secrets(_), Ok(value @ Value::Array(_))) => value,
+            _ => self.plain(text),
+        }
+    }
+
+    /// The value of a text that stands for itself.
+    pub fn plain(&self, text: &str) -> Value {
+        match self.kind {
+            Kind::List(_) | Kind::Secrets(_) => {
+                let items = text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
+                Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+            }
+            _ => Value::String(text.to_owned()),
         }
     }
 
@@ -148,6 +180,16 @@ impl Key {
             (Kind::Text(_), _) => Err(format!("{} is not a string", shown(value))),
             (Kind::Secret(check), Value::String(text)) => check(text).map_err(|problem| format!("the value {problem}")),
             (Kind::Secret(_), _) => Err("the value is not a string".to_owned()),
+            (Kind::List(check), Value::Array(items)) => items.iter().try_for_each(|item| {
+                let text = item.as_str().ok_or_else(|| format!("{} is not a string", shown(item)))?;
+                check(text).map_err(|problem| format!("{} {problem}", shown(item)))
+            }),
+            (Kind::List(_), _) => Err(format!("{} is not a list of strings", shown(value))),
+            (Kind::Secrets(check), Value::Array(items)) => items.iter().try_for_each(|item| {
+                let text = item.as_str().ok_or("one of the values is not a string")?;
+                check(text).map_err(|problem| format!("one of the values {problem}"))
+            }),
+            (Kind::Secrets(_), _) => Err("the value is not a list of strings".to_owned()),
         }
     }
 }
@@ -216,6 +258,11 @@ fn is_long_enough(text: &str) -> Result<(), String> {
 fn is_host(text: &str) -> Result<(), String> {
     let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
     require(is_name || text.parse::<IpAddr>().is_ok(), "is not an address or a host name")
+}
+
+fn is_network(text: &str) -> Result<(), String> {
+    let is_one = text.parse::<IpNet>().is_ok_and(|network| network.trunc() == network);
+    require(is_one, "is not a network such as 10.0.0.0/8")
 }
 
 fn is_email(text: &str) -> Result<(), String> {

@@ -142,10 +142,10 @@ fn from_environment(env: impl Iterator<Item = (String, String)>) -> Result<Layer
         }
         let value = match form {
             Form::Toml => key.parse(&value),
-            Form::Plain => Value::String(value),
+            Form::Plain => key.plain(&value),
             Form::File => {
                 let text = read(Path::new(&value), &format!("environment variable {name}"))?;
-                Value::String(text.trim_end_matches(['\r', '\n']).to_owned())
+                key.plain(text.trim_end_matches(['\r', '\n']))
             }
         };
         set(&mut layer, key, value, &Origin::Variable(name))?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -25,6 +26,9 @@ pub struct Http {
     pub request_timeout_ms: u64,
     /// Connections open at once; further ones wait to be accepted.
     pub max_connections: usize,
+    /// Networks of the proxies in front, such as `10.0.0.0/8`: only they are believed when they name
+    /// their client in `X-Forwarded-For`.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Default for Http {
@@ -36,6 +40,7 @@ impl Default for Http {
             header_timeout_ms: 10_000,
             request_timeout_ms: 30_000,
             max_connections: 4096,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -129,8 +134,13 @@ pub struct Auth {
     /// Key that signs access tokens, at least 32 bytes.
     #[serde(serialize_with = "mask", skip_serializing_if = "Option::is_none")]
     pub jwt_secret: Option<SecretString>,
+    /// Keys that signed access tokens before `jwt_secret` did: their tokens are still taken.
+    #[serde(serialize_with = "mask_each")]
+    pub jwt_previous_secrets: Vec<SecretString>,
     /// Time an access token is good for, in minutes.
     pub access_token_minutes: u64,
+    /// Time a refresh token is good for, in days.
+    pub refresh_token_days: u64,
     /// `open` lets anyone register, `closed` only administrators make accounts.
     pub registration: Registration,
     /// Memory for hashing one password (argon2id), in KiB.
@@ -145,11 +155,41 @@ impl Default for Auth {
     fn default() -> Self {
         Self {
             jwt_secret: None,
+            jwt_previous_secrets: Vec::new(),
             access_token_minutes: 30,
+            refresh_token_days: 30,
             registration: Registration::Open,
             argon2_memory_kib: 19_456,
             argon2_iterations: 2,
             argon2_permits: 2,
+        }
+    }
+}
+
+/// How often clients may ask; 0 is without limit.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Attempts to sign in, from one address.
+    pub login_per_minute: u32,
+    /// Accounts made, from one address.
+    pub register_per_hour: u32,
+    /// Refreshes of tokens, from one address.
+    pub refresh_per_minute: u32,
+    /// Calculations asked for, by one user.
+    pub calculate_per_minute: u32,
+    /// Requests of any kind, by one user, or from one address where no user is known.
+    pub requests_per_minute: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            login_per_minute: 5,
+            register_per_hour: 3,
+            refresh_per_minute: 10,
+            calculate_per_minute: 10,
+            requests_per_minute: 600,
         }
     }
 }
@@ -215,4 +255,8 @@ impl Default for Log {
 
 fn mask<S: Serializer>(_: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(MASK)
+}
+
+fn mask_each<S: Serializer>(secrets: &[SecretString], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(secrets.iter().map(|_| MASK))
 }

@@ -75,6 +75,7 @@ fn full_of_secrets() -> Given {
     let url = |scheme| format!("{scheme}://u:{CANARY}@db.test:5432/safire?sslmode=require");
     given()
         .env("SAFIRE_JWT_SECRET", CANARY)
+        .env("SAFIRE_JWT_PREVIOUS_SECRETS", CANARY)
         .env("SAFIRE_ADMIN_PASSWORD", CANARY)
         .env("DATABASE_URL", &url("postgres"))
         .env("REDIS_URL", &url("redis"))

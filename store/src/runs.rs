@@ -365,7 +365,8 @@ pub struct Claim {
     pub abandoned_before: Timestamp,
     /// Whether to begin this process's own runs again as well: its memory of them is gone.
     pub own: bool,
-    /// Only this scenario's.
+    /// Only this scenario's: its actor failed, perhaps because of the run, so that this costs the run
+    /// an attempt. Own runs of all scenarios are begun again at no cost, for they did nothing wrong.
     pub scenario: Option<ScenarioId>,
     /// At most so many.
     pub limit: i64,
@@ -385,7 +386,10 @@ macro_rules! claim_sql {
     ($lock:literal) => {
         concat!(
             "UPDATE runs
-             SET lease_owner = $1, lease_until = $2, attempt = attempt + 1, state = 'queued'
+             SET lease_owner = $1,
+                 lease_until = $2,
+                 attempt = attempt + CASE WHEN lease_owner = $1 AND $5 IS NULL THEN 0 ELSE 1 END,
+                 state = 'queued'
              WHERE id IN (
                  SELECT id
                  FROM runs

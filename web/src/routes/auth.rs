@@ -21,7 +21,7 @@ use super::sessions::Tokens;
 use crate::{
     App, Problem,
     auth::{Caller, new_refresh_token},
-    extract::Body,
+    body::Body,
     problem::{FieldError, ProblemBody},
 };
 

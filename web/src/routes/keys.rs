@@ -11,7 +11,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     App, Problem,
     auth::{Caller, digest, new_api_key},
-    extract::{Body, Id},
+    body::Body,
+    extract::Id,
     problem::ProblemBody,
 };
 

@@ -11,7 +11,7 @@ mod scenarios;
 mod sessions;
 mod view;
 
-use axum::{Json, Router, extract::DefaultBodyLimit, middleware, routing::get};
+use axum::{Json, Router, middleware, routing::get};
 use http::{StatusCode, header::AUTHORIZATION};
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer};
@@ -83,8 +83,7 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn(observe::observe))
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(middleware::from_fn_with_state(app.clone(), observe::in_time))
-        .layer(middleware::from_fn_with_state(app.clone(), limits::limit))
-        .layer(DefaultBodyLimit::max(app.settings.body_limit));
+        .layer(middleware::from_fn_with_state(app.clone(), limits::limit));
     router
         .route("/openapi.json", get(async || Json(document)))
         .fallback(async || Problem::not_found("resource"))

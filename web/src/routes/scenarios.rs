@@ -18,7 +18,8 @@ use super::{projects::removed, view::ScenarioView};
 use crate::{
     App, Problem,
     auth::Caller,
-    extract::{Body, Id, Query},
+    body::Body,
+    extract::{Id, Query},
     page::{Page, Range},
     problem::{ProblemBody, field_errors},
 };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{App, Problem, auth::digest, extract::Body, problem::ProblemBody};
+use crate::{App, Problem, auth::digest, body::Body, problem::ProblemBody};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(refresh)).routes(routes!(logout))
