@@ -183,6 +183,36 @@ fn well_known_variables_are_taken_as_they_stand() {
 }
 
 #[test]
+fn a_list_is_a_toml_array_or_its_items_separated_by_commas() {
+    let networks = |given: Given| {
+        let networks = given.load().unwrap().http.trusted_proxies;
+        networks.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let both = ["10.0.0.0/8", "fd00::/8"];
+    assert_eq!(networks(given().file("[http]\ntrusted_proxies = [\"10.0.0.0/8\", \"fd00::/8\"]")), both);
+    assert_eq!(networks(given().env("SAFIRE_HTTP__TRUSTED_PROXIES", "10.0.0.0/8, fd00::/8")), both);
+    assert_eq!(networks(given().flag("--set", "http.trusted_proxies=['10.0.0.0/8','fd00::/8']")), both);
+    for (value, problem) in [
+        ("10.0.0.1/8", "\"10.0.0.1/8\" is not a network such as 10.0.0.0/8"),
+        ("localhost", "\"localhost\" is not a network such as 10.0.0.0/8"),
+        ("[1]", "1 is not a string"),
+    ] {
+        let refusal = given().flag("--set", &format!("http.trusted_proxies={value}")).refusal();
+        assert_eq!(refusal, format!("http.trusted_proxies (flag --set http.trusted_proxies): {problem}"));
+    }
+}
+
+#[test]
+fn previous_secrets_are_a_list_and_may_stand_in_a_file_line_by_line() {
+    let given = given();
+    let (first, second) = ("first".repeat(8), "second".repeat(8));
+    let file = given.beside("previous", &format!("{first}\n{second}\n"));
+    let config = given.env("SAFIRE_JWT_PREVIOUS_SECRETS_FILE", &file).load().unwrap();
+    let secrets: Vec<_> = config.auth.jwt_previous_secrets.iter().map(|secret| secret.expose_secret()).collect();
+    assert_eq!(secrets, [first, second]);
+}
+
+#[test]
 fn a_secret_of_digits_is_a_string_by_every_name() {
     let digits = "1".repeat(40);
     for given in
@@ -388,7 +418,7 @@ fn secrets_are_masked_wherever_a_configuration_is_shown() {
     for shown in [masked.clone(), format!("{config:?}"), format!("{:?}", given.args())] {
         assert!(!shown.contains(CANARY), "{shown}");
     }
-    assert_eq!(masked.matches(super::MASK).count(), 4, "{masked}");
+    assert_eq!(masked.matches(super::MASK).count(), 5, "{masked}");
     assert!(masked.contains("url = \"postgres://u:********@db.test/safire\""), "{masked}");
 }
 
