@@ -127,6 +127,7 @@ pub async fn rotate(
                 let session = lock(c, &hash, now).await?.filter(|session| !session.is_over(now));
                 let Some(session) = session else { return Ok(Rotation::Refused) };
                 if use_once(c, &hash, &successor, now).await? {
+                    forget_expired(c, session.id, now).await?;
                     insert_token(c, session.id, &successor, now).await?;
                     extend(c, session.id, successor.expires_at).await?;
                     let user = session.user(c).await?;
@@ -190,6 +191,19 @@ async fn use_once(connection: &mut Connection, hash: &str, successor: &Token, no
     Ok(used == 1)
 }
 
+/// Removes the tokens that nobody would take any more, so that a session that lives long stays small.
+async fn forget_expired(connection: &mut Connection, session: Uuid, now: Timestamp) -> Result<()> {
+    on!(connection, c => {
+        sqlx::query("DELETE FROM refresh_tokens WHERE session_id = $1 AND expires_at <= $2")
+            .bind(session)
+            .bind(now)
+            .execute(c)
+            .await
+            .map(drop)
+    })?;
+    Ok(())
+}
+
 async fn extend(connection: &mut Connection, session: Uuid, until: Timestamp) -> Result<()> {
     on!(connection, c => {
         sqlx::query("UPDATE sessions SET expires_at = $2 WHERE id = $1")
@@ -242,6 +256,18 @@ pub async fn revoke(connection: &mut Connection, session: SessionId, now: Timest
             .map(|done| done.rows_affected())
     })?;
     Ok(revoked == 1)
+}
+
+/// Ends all of a user's sessions, as after a new password; returns how many had not ended.
+pub async fn revoke_all(connection: &mut Connection, user: UserId, now: Timestamp) -> Result<u64> {
+    Ok(on!(connection, c => {
+        sqlx::query("UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL")
+            .bind(user.uuid())
+            .bind(now)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())
+    })?)
 }
 
 /// Ends the session of a token, used or not; `false` when it had ended or never was.

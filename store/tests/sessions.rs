@@ -148,6 +148,33 @@ on_both_engines! {
         assert_eq!(rotate(&mut c, expired, "first", "second", beyond).await, Rotation::Refused);
     }
 
+    async fn all_sessions_of_one_user_can_be_ended_at_once(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let (ana, ben) = (user(&mut c).await, user(&mut c).await);
+        let (first, second, other) = (session(&mut c, ana).await, session(&mut c, ana).await, session(&mut c, ben).await);
+        assert_eq!(sessions::revoke_all(&mut c, ana, now()).await.unwrap(), 2);
+        assert_eq!(sessions::revoke_all(&mut c, ana, now()).await.unwrap(), 0);
+        for ended in [first, second] {
+            assert_eq!(rotate(&mut c, ended, "first", "second", now()).await, Rotation::Refused);
+        }
+        assert!(matches!(rotate(&mut c, other, "first", "second", now()).await, Rotation::Rotated { .. }));
+    }
+
+    async fn a_session_that_is_refreshed_for_long_forgets_its_oldest_tokens(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let user = user(&mut c).await;
+        let session = session(&mut c, user).await;
+        let day = |n| now() + TimeDelta::days(n);
+        let rotate_at = async |c: &mut Connection, old: &str, new: &str, n| {
+            let new = Token { expires_at: day(n + 30), ..token(new, session) };
+            sessions::rotate(c, token(old, session).hash, new, day(n), day(n)).await.unwrap()
+        };
+        assert!(matches!(rotate_at(&mut c, "first", "second", 20).await, Rotation::Rotated { .. }));
+        assert!(matches!(rotate_at(&mut c, "second", "third", 40).await, Rotation::Rotated { .. }));
+        assert_eq!(rotate_at(&mut c, "first", "x", 40).await, Rotation::Refused);
+        assert!(matches!(rotate_at(&mut c, "third", "fourth", 40).await, Rotation::Rotated { .. }));
+    }
+
     async fn a_sign_in_removes_the_sessions_that_are_over(database: &TestDatabase) {
         let mut c = database.prepared().await;
         let user = user(&mut c).await;
