@@ -108,7 +108,7 @@ async fn compare(name: &str, database: &TestDatabase, connections: usize) {
     println!("  database actor / sqlx pool, its defaults       {:.2} x", median(to_pool));
     println!("  database actor / sqlx pool without its ping    {:.2} x", median(to_bare));
     println!("  database actor                                 {:.0} reads/s", median(rates));
-    system.drain(Duration::from_secs(1)).await.expect("drains");
+    system.stop().await.expect("stops");
 }
 
 async fn fill(database: &TestDatabase) -> (UserId, Arc<[ProjectId]>) {

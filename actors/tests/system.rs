@@ -345,6 +345,7 @@ on_both_engines! {
         let finished = bench.calculate(short).await;
         let drained = bench.system.drain(Duration::from_millis(300)).await.unwrap();
         assert_eq!(drained.handed_back, 1);
+        bench.system.stop().await.unwrap();
         assert_eq!(bench.run(short, finished).await.state, RunState::Succeeded);
         let back = bench.run(endless, unfinished).await;
         assert_eq!((back.state, back.attempt), (RunState::Queued, 0));
@@ -366,12 +367,14 @@ on_both_engines! {
             motion.push((scenario, bench.calculate(scenario).await));
         }
         assert_eq!(bench.system.drain(Duration::from_millis(10)).await.unwrap().handed_back, 8);
+        bench.system.stop().await.unwrap();
         let (next, _) = start(database, |_| {}).await;
         for (scenario, run) in motion {
             let run = bench.reaches(scenario, run, RunState::Succeeded).await;
             assert_eq!(run.attempt, 1);
         }
         next.drain(Duration::from_secs(5)).await.unwrap();
+        next.stop().await.unwrap();
     }
 
     async fn more_callers_than_the_queue_holds_are_refused_at_once(database: &TestDatabase) {

@@ -131,7 +131,7 @@ async fn try_accept(connection: &mut Connection, request: Request) -> Result<Acc
     };
     let fingerprint = fingerprint(&inputs, edition);
     if let Some(run) = same(connection, scenario.status, &fingerprint).await? {
-        return Ok(Accepted::Same(run));
+        return adopt(connection, run, scenario.revision).await.map(Accepted::Same);
     }
     let status = match scenario.status.after(Event::Accepted(request.run)) {
         Ok(status) => status,
@@ -162,6 +162,21 @@ async fn try_accept(connection: &mut Connection, request: Request) -> Result<Acc
 async fn same(connection: &mut Connection, status: Status, fingerprint: &str) -> Result<Option<Run>> {
     let (Status::Calculating { run, .. } | Status::Resting(Rest::Calculated(run))) = status else { return Ok(None) };
     Ok(by_id(connection, run).await?.filter(|run| run.fingerprint == fingerprint))
+}
+
+/// The run computes this revision too: say so, lest its result be called stale.
+async fn adopt(connection: &mut Connection, run: Run, revision: i64) -> Result<Run> {
+    if run.revision != revision {
+        on!(connection, c => {
+            sqlx::query("UPDATE runs SET revision = $1 WHERE id = $2")
+                .bind(revision)
+                .bind(run.id.uuid())
+                .execute(c)
+                .await
+                .map(drop)
+        })?;
+    }
+    Ok(Run { revision, ..run })
 }
 
 async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lease: Lease) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Bodies, read within their limit.
 
+use std::time::Duration;
+
 use axum::{
     body::BodyDataStream,
     extract::{FromRequest, Request},
@@ -8,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::{App, Problem, extract::parse};
 
@@ -46,21 +49,30 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// that is too large is therefore taken in, and thrown away, before it is refused.
 const THROWN_AWAY: usize = 64 << 20;
 
+/// … unless it pauses for so long: then it waits for the answer.
+const PAUSE: Duration = Duration::from_millis(250);
+
 async fn read(mut body: BodyDataStream, limit: usize) -> Result<Bytes, Problem> {
     let mut kept = BytesMut::new();
-    let mut length = 0;
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| unreadable())?;
+        if kept.len() + chunk.len() > limit {
+            throw_away(body).await;
+            return Err(too_large(limit));
+        }
+        kept.extend_from_slice(&chunk);
+    }
+    Ok(kept.freeze())
+}
+
+async fn throw_away(mut body: BodyDataStream) {
+    let mut length = 0;
+    while let Ok(Some(Ok(chunk))) = timeout(PAUSE, body.next()).await {
         length += chunk.len();
-        if length <= limit {
-            kept.extend_from_slice(&chunk);
-        } else if length <= THROWN_AWAY {
-            kept = BytesMut::new();
-        } else {
-            break;
+        if length > THROWN_AWAY {
+            return;
         }
     }
-    if length <= limit { Ok(kept.freeze()) } else { Err(too_large(limit)) }
 }
 
 fn too_large(limit: usize) -> Problem {
