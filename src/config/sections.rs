@@ -182,6 +182,17 @@ pub struct Limits {
     pub requests_per_minute: u32,
 }
 
+impl Limits {
+    /// No limits at all.
+    pub const OFF: Self = Self {
+        login_per_minute: 0,
+        register_per_hour: 0,
+        refresh_per_minute: 0,
+        calculate_per_minute: 0,
+        requests_per_minute: 0,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

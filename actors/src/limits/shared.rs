@@ -54,7 +54,7 @@ impl Shared {
 
     /// The decision; nothing when the counts are slow or away.
     pub(super) async fn take(&self, rule: &Rule, subject: Subject) -> Option<Decision> {
-        if self.elapsed() < self.0.paused_until.load(Ordering::Relaxed) {
+        if !self.may_ask() {
             return None;
         }
         match tokio::time::timeout(PATIENCE, self.0.store.take(rule, subject)).await {
@@ -67,6 +67,20 @@ impl Shared {
             Ok(Err(away)) => self.pause(&away.to_string()),
             Err(_) => self.pause("no answer in time"),
         }
+    }
+
+    /// Always while all is well; after a pause one asks, and the others wait for what comes of it.
+    fn may_ask(&self) -> bool {
+        let paused_until = self.0.paused_until.load(Ordering::Relaxed);
+        let now = self.elapsed();
+        let next = now + PAUSE.as_millis() as u64;
+        paused_until == 0
+            || (paused_until <= now
+                && self
+                    .0
+                    .paused_until
+                    .compare_exchange(paused_until, next, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok())
     }
 
     fn pause(&self, why: &str) -> Option<Decision> {
@@ -150,5 +164,14 @@ mod tests {
         assert!(!limit.take(ana()).await.allowed);
         assert!((PATIENCE..PAUSE).contains(&begun.elapsed()));
         assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn after_a_pause_one_asks_for_all() {
+        let (limit, _, asked) = limit(|| futures::future::pending().boxed());
+        limit.take(ana()).await;
+        tokio::time::sleep(PAUSE + Duration::from_millis(5)).await;
+        futures::future::join_all((0..10).map(|_| limit.take(ana()))).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 }

@@ -114,3 +114,23 @@ impl Auth {
         made.find(|successor| digest(successor) == hash)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{token::tests::settings, *};
+
+    #[test]
+    fn a_successor_is_found_again_after_the_key_was_rotated() {
+        let old = Auth::new(&settings()).unwrap();
+        let token = new_refresh_token();
+        let successor = old.successor(&token);
+        let rotated = Settings {
+            secret: "the next secret, of more than thirty-two bytes".into(),
+            previous_secrets: vec![settings().secret],
+            ..settings()
+        };
+        let found = |settings: &Settings| Auth::new(settings).unwrap().successor_with_hash(&token, &digest(&successor));
+        assert_eq!(found(&rotated).as_ref(), Some(&successor));
+        assert_eq!(found(&Settings { previous_secrets: Vec::new(), ..rotated }), None);
+    }
+}
