@@ -142,7 +142,7 @@ async fn start(database: &TestDatabase, adapt: impl FnOnce(&mut Settings)) -> (A
             acquire_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(5),
         },
-        cache: cache::Settings { entries: 100, queue: 1000, deadline: Duration::from_secs(5) },
+        cache: cache::Settings { entries: 100, queue: 1000, deadline: Duration::from_secs(5), redis: None },
         calculations: calculations::Settings {
             threads: 2,
             queue: 64,

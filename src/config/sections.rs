@@ -78,15 +78,20 @@ pub struct Cache {
     /// `redis:` or `rediss:` URL of the shared cache; without one, each process has only its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_url: Option<SecretUrl>,
+    /// Time one command to Redis may take before the answer comes from the database, in milliseconds.
+    pub redis_timeout_ms: u64,
     /// Entries kept in the process.
     pub entries: u64,
+    /// Time an entry stays in the process when Redis is shared: the longest that a replica which missed an
+    /// invalidation gives out an old value, in milliseconds.
+    pub local_ttl_ms: u64,
     /// Time master data stays cached, in seconds.
     pub master_data_ttl_s: u64,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { redis_url: None, entries: 10_000, master_data_ttl_s: 3600 }
+        Self { redis_url: None, redis_timeout_ms: 200, entries: 10_000, local_ttl_ms: 5000, master_data_ttl_s: 3600 }
     }
 }
 
