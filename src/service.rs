@@ -275,6 +275,11 @@ fn system_settings(config: &Config, target: Target, parts: &Parts) -> anyhow::Re
         database: database::Settings {
             target,
             connections,
+            keep: database::Keep {
+                overflow: config.database.overflow,
+                recycle: Duration::from_secs(config.database.recycle_s),
+                ..database::Keep::default()
+            },
             queue: config.database.queue,
             acquire_timeout,
             statement_timeout,

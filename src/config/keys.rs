@@ -46,6 +46,8 @@ pub(super) const KEYS: &[Key] = &[
     number("http.max_connections", 1..=1_000_000),
     secret("database.url", is_database).with_alias("DATABASE_URL"),
     number("database.connections", 1..=1000),
+    number("database.overflow", 0..=1000),
+    number("database.recycle_s", 1..=86_400),
     number("database.readers", 1..=64),
     number("database.queue", 1..=1_000_000),
     number("database.acquire_timeout_ms", 1..=600_000),

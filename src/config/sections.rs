@@ -48,6 +48,10 @@ pub struct Database {
     pub url: SecretUrl,
     /// PostgreSQL connections kept.
     pub connections: usize,
+    /// PostgreSQL connections opened beyond those when all are busy, and closed when idle.
+    pub overflow: usize,
+    /// Age at which a PostgreSQL connection is replaced by a new one, in seconds.
+    pub recycle_s: u64,
     /// SQLite connections that read; one more writes.
     pub readers: usize,
     /// Jobs that may wait for a connection before further ones are refused.
@@ -63,6 +67,8 @@ impl Default for Database {
         Self {
             url: SecretUrl::embedded(Path::new(DATA_DIR)),
             connections: 20,
+            overflow: 10,
+            recycle_s: 3600,
             readers: 4,
             queue: 1000,
             acquire_timeout_ms: 2000,

@@ -63,6 +63,7 @@ impl Replica {
             database: database::Settings {
                 target: files.target(),
                 connections: 1,
+                keep: database::Keep::default(),
                 queue: 10,
                 acquire_timeout: deadline,
                 statement_timeout: deadline,
