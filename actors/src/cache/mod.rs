@@ -68,6 +68,16 @@ pub struct Stats {
     pub entries: u64,
 }
 
+impl Stats {
+    /// Requests answered from memory or Redis, as a share of all; `None` before the first.
+    pub fn hit_rate(&self) -> Option<f64> {
+        let all = self.hits + self.misses;
+        // Callers that waited for somebody else's fetch count as misses, whatever that found.
+        let found = self.hits + self.shared_hits.min(self.misses);
+        (all > 0).then(|| found as f64 / all as f64)
+    }
+}
+
 /// The cache's bounds.
 #[derive(Debug, Clone)]
 pub struct Settings {
