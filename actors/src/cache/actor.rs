@@ -10,6 +10,7 @@ use super::{
     Loaded, Shared, Stats,
     fetch::{Fetch, Source},
     link,
+    redis::Redis,
     undelivered::Target,
 };
 use crate::{context::Context, slot::Reply};
@@ -65,7 +66,7 @@ impl Actor for CacheActor {
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         shared.local.clear();
         let redis = shared.redis.clone();
-        let link = redis.map(|redis| AbortOnDropHandle::new(tokio::spawn(link::keep_connected(redis, myself))));
+        let link = redis.map(|redis| AbortOnDropHandle::new(tokio::spawn(keep_linked(redis, myself))));
         Ok(State { shared, loading: HashMap::new(), overtaken: Vec::new(), fetches: 0, _link: link })
     }
 
@@ -92,6 +93,14 @@ impl Actor for CacheActor {
             Message::Stats(reply) => reply.send(state.shared.stats()),
         }
         Ok(())
+    }
+}
+
+/// A link that panics takes the actor with it, so that both are started again.
+async fn keep_linked(redis: Arc<Redis>, myself: ActorRef<Message>) {
+    let link = AbortOnDropHandle::new(tokio::spawn(link::keep_connected(redis, myself.clone())));
+    if link.await.is_err_and(|error| error.is_panic()) {
+        myself.stop(Some("the way to redis panicked".to_owned()));
     }
 }
 
