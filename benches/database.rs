@@ -130,11 +130,12 @@ async fn start(database: &TestDatabase, connections: usize) -> System {
         database: database::Settings {
             target: database.target(),
             connections,
+            keep: database::Keep { overflow: 0, ..database::Keep::default() },
             queue: 1000,
             acquire_timeout: deadline,
             statement_timeout: deadline,
         },
-        cache: cache::Settings { entries: 1, queue: 1, deadline },
+        cache: cache::Settings { entries: 1, queue: 1, deadline, redis: None },
         calculations: calculations::Settings { threads: 1, queue: 1, deadline, compute: base_analysis() },
         scenarios: scenarios::Settings { queue: 1, deadline },
         policy: Policy::default(),

@@ -89,7 +89,7 @@ impl Service {
         make_first_admin(config, &target, &auth, &*clock).await?;
 
         let context = Context { faults: parts.faults.clone(), ..Context::new(Arc::clone(&clock)) };
-        let settings = system_settings(config, target, &parts);
+        let settings = system_settings(config, target, &parts)?;
         let system = Arc::new(System::start(settings, &context).await.context("the actors do not start")?);
         let limits = safire_web::Limits::new(limit_settings(config), shared_limits(config)?.as_ref());
         let app = App::new(Arc::clone(&system), auth, limits, clock, web_settings(config));
@@ -288,17 +288,22 @@ fn shared_limits(config: &Config) -> anyhow::Result<Option<Shared>> {
 /// Requests that the registry and the cache admit at once.
 const QUEUE: usize = 4096;
 
-fn system_settings(config: &Config, target: Target, parts: &Parts) -> safire_actors::Settings {
+fn system_settings(config: &Config, target: Target, parts: &Parts) -> anyhow::Result<safire_actors::Settings> {
     let acquire_timeout = Duration::from_millis(config.database.acquire_timeout_ms);
     let statement_timeout = Duration::from_millis(config.database.statement_timeout_ms);
     let connections = match target.engine() {
         Engine::Postgres => config.database.connections,
         Engine::Sqlite => config.database.readers,
     };
-    safire_actors::Settings {
+    Ok(safire_actors::Settings {
         database: database::Settings {
             target,
             connections,
+            keep: database::Keep {
+                overflow: config.database.overflow,
+                recycle: Duration::from_secs(config.database.recycle_s),
+                ..database::Keep::default()
+            },
             queue: config.database.queue,
             acquire_timeout,
             statement_timeout,
@@ -307,6 +312,7 @@ fn system_settings(config: &Config, target: Target, parts: &Parts) -> safire_act
             entries: config.cache.entries,
             queue: QUEUE,
             deadline: acquire_timeout + statement_timeout,
+            redis: redis_settings(config)?,
         },
         calculations: calculations::Settings {
             threads: config.calculations.threads,
@@ -316,7 +322,16 @@ fn system_settings(config: &Config, target: Target, parts: &Parts) -> safire_act
         },
         scenarios: scenarios::Settings { queue: QUEUE, deadline: acquire_timeout + statement_timeout },
         policy: parts.policy,
-    }
+    })
+}
+
+fn redis_settings(config: &Config) -> anyhow::Result<Option<cache::RedisSettings>> {
+    let Some(url) = &config.cache.redis_url else { return Ok(None) };
+    Ok(Some(cache::RedisSettings {
+        target: cache::RedisTarget::parse(url.expose()).context("cache.redis_url cannot be used")?,
+        local_ttl: Duration::from_millis(config.cache.local_ttl_ms),
+        deadline: Duration::from_millis(config.cache.redis_timeout_ms),
+    }))
 }
 
 fn web_settings(config: &Config) -> safire_web::Settings {

@@ -48,7 +48,7 @@ impl System {
     /// Starts all actors under a supervisor.
     pub async fn start(settings: Settings, context: &Context) -> Result<Self, SpawnErr> {
         let (database, mut children) = Database::new(&settings.database, context);
-        let (cache, child) = Cache::new(settings.cache, context);
+        let (cache, child) = Cache::new(&settings.cache, context);
         children.push(child);
         let (calculations, child) = Calculations::new(&settings.calculations, context);
         children.push(child);

@@ -10,7 +10,7 @@ use futures::future::{join_all, select_all};
 use safire_actors::{
     Context, Faults, Settings, System, Unavailable, cache,
     calculations::{self, Compute, base_analysis},
-    database::{self, DatabaseError},
+    database::{self, DatabaseError, Keep},
     scenarios::{self, CalculateAnswer},
     slot::Why,
     supervisor::Policy,
@@ -138,11 +138,12 @@ async fn start(database: &TestDatabase, adapt: impl FnOnce(&mut Settings)) -> (A
         database: database::Settings {
             target: database.target(),
             connections: 4,
+            keep: Keep { overflow: 0, ..Keep::default() },
             queue: 1000,
             acquire_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(5),
         },
-        cache: cache::Settings { entries: 100, queue: 1000, deadline: Duration::from_secs(5) },
+        cache: cache::Settings { entries: 100, queue: 1000, deadline: Duration::from_secs(5), redis: None },
         calculations: calculations::Settings {
             threads: 2,
             queue: 64,

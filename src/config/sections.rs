@@ -53,6 +53,10 @@ pub struct Database {
     pub url: SecretUrl,
     /// PostgreSQL connections kept.
     pub connections: usize,
+    /// PostgreSQL connections opened beyond those when all are busy, and closed when idle.
+    pub overflow: usize,
+    /// Age at which a PostgreSQL connection is replaced by a new one, in seconds.
+    pub recycle_s: u64,
     /// SQLite connections that read; one more writes.
     pub readers: usize,
     /// Jobs that may wait for a connection before further ones are refused.
@@ -68,6 +72,8 @@ impl Default for Database {
         Self {
             url: SecretUrl::embedded(Path::new(DATA_DIR)),
             connections: 20,
+            overflow: 10,
+            recycle_s: 3600,
             readers: 4,
             queue: 1000,
             acquire_timeout_ms: 2000,
@@ -83,15 +89,20 @@ pub struct Cache {
     /// `redis:` or `rediss:` URL of the shared cache; without one, each process has only its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_url: Option<SecretUrl>,
+    /// Time one command to Redis may take before the answer comes from the database, in milliseconds.
+    pub redis_timeout_ms: u64,
     /// Entries kept in the process.
     pub entries: u64,
+    /// Time an entry stays in the process when Redis is shared: the longest that a replica which missed an
+    /// invalidation gives out an old value, in milliseconds.
+    pub local_ttl_ms: u64,
     /// Time master data stays cached, in seconds.
     pub master_data_ttl_s: u64,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { redis_url: None, entries: 10_000, master_data_ttl_s: 3600 }
+        Self { redis_url: None, redis_timeout_ms: 200, entries: 10_000, local_ttl_ms: 5000, master_data_ttl_s: 3600 }
     }
 }
 

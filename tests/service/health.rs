@@ -12,13 +12,19 @@ on_both_engines! {
         assert_eq!(nobody.get("/health/live").await.is(200), json!({ "status": "ok" }));
         assert_eq!(nobody.get("/health/ready").await.is(200), json!({ "status": "ok" }));
         let engine = if database.url().starts_with("sqlite") { "sqlite" } else { "postgresql" };
+        let mut health = nobody.get("/health").await.is(200);
+        let pool = health["database"]["pool"].take();
+        for figure in ["size", "checked_out", "idle", "overflow", "waiters"] {
+            assert!(pool[figure].is_u64(), "{figure} in {pool}");
+        }
         let expected = json!({
             "status": "ok", "service": "safire", "version": env!("CARGO_PKG_VERSION"),
-            "database": { "engine": engine, "up": true },
+            "database": { "engine": engine, "up": true, "pool": null },
             "cache": { "backend": "in-process", "up": true },
+            "redis": { "enabled": false },
             "calculations": { "capacity": 2 + 256, "free": 2 + 256 },
         });
-        assert_eq!(nobody.get("/health").await.is(200), expected);
+        assert_eq!(health, expected);
         app.stop().await;
     }
 

@@ -14,5 +14,6 @@ mod motion;
 mod ownership;
 mod process;
 mod projects;
+mod redis;
 mod refusals;
 mod scenarios;

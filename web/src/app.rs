@@ -18,6 +18,9 @@ use crate::{Limits, Problem, auth::Auth};
 /// The cache's key of the rendered master data.
 pub(crate) const MASTER_DATA: &str = "master-data";
 
+/// The cache's key of the dict of users: names by global id.
+pub(crate) const USERS_DICT: &str = "users-dict";
+
 /// What the web layer is told once.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {

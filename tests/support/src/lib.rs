@@ -2,9 +2,11 @@
 
 mod database;
 mod fixtures;
+mod redis;
 
 pub use database::TestDatabase;
 pub use fixtures::{analyst, now, project, scenario};
+pub use redis::TestRedis;
 
 /// Makes each test two: one on SQLite, one on PostgreSQL. The PostgreSQL server is the one that
 /// `DATABASE_URL` names; without it the test fails.

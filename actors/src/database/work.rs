@@ -1,0 +1,102 @@
+//! A job as it travels to a connection.
+
+use std::{fmt, time::Instant};
+
+use futures::future::BoxFuture;
+use ractor::factory::{DiscardHandler, DiscardReason, Job};
+use safire_store::Connection;
+
+use super::figures::Counted;
+use crate::slot::{Reply, Why};
+
+/// A job on its way to a connection. It is taken out once, to be done or refused.
+pub(super) struct Work(Option<Waiting>);
+
+/// A job, counted as waiting until it is taken.
+struct Waiting {
+    task: Box<dyn Task>,
+    since: Instant,
+    _counted: Counted,
+}
+
+impl Work {
+    pub fn new<T, W>(work: W, reply: Reply<safire_store::Result<T>>, counted: Counted) -> Self
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, safire_store::Result<T>> + Send + 'static,
+    {
+        let task = Box::new(Typed { work, reply });
+        Self(Some(Waiting { task, since: Instant::now(), _counted: counted }))
+    }
+
+    /// The job, if somebody still waits for its value, and since when they do.
+    pub fn take(&mut self) -> Option<(Box<dyn Task>, Instant)> {
+        let Waiting { task, since, _counted } = self.0.take()?;
+        (!task.is_abandoned()).then_some((task, since))
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Work")
+    }
+}
+
+pub(super) trait Task: Send {
+    /// Does the job; `true` when the connection broke.
+    fn perform<'c>(self: Box<Self>, connection: &'c mut Connection, checked_out: Counted) -> BoxFuture<'c, bool>;
+    fn fail(self: Box<Self>, error: safire_store::Error);
+    fn refuse(self: Box<Self>, why: Why);
+    fn is_abandoned(&self) -> bool;
+}
+
+struct Typed<T, W> {
+    work: W,
+    reply: Reply<safire_store::Result<T>>,
+}
+
+impl<T, W> Task for Typed<T, W>
+where
+    T: Send + 'static,
+    W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, safire_store::Result<T>> + Send + 'static,
+{
+    fn perform<'c>(self: Box<Self>, connection: &'c mut Connection, checked_out: Counted) -> BoxFuture<'c, bool> {
+        Box::pin(async move {
+            let Self { work, reply } = *self;
+            let result = work(connection).await;
+            let broken = result.as_ref().is_err_and(safire_store::Error::breaks_connection);
+            // Whoever has the answer also finds the connection free.
+            drop(checked_out);
+            reply.send(result);
+            broken
+        })
+    }
+
+    fn fail(self: Box<Self>, error: safire_store::Error) {
+        self.reply.send(Err(error));
+    }
+
+    fn refuse(self: Box<Self>, why: Why) {
+        self.reply.refuse(why);
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_abandoned()
+    }
+}
+
+/// A job that the factory drops is answered: its caller waits.
+pub(super) struct Refuse;
+
+impl DiscardHandler<(), Work> for Refuse {
+    fn discard(&self, reason: DiscardReason, job: &mut Job<(), Work>) {
+        let why = match reason {
+            DiscardReason::TtlExpired => Why::Late,
+            DiscardReason::Loadshed | DiscardReason::RateLimited => Why::Full,
+            DiscardReason::Shutdown => Why::Down,
+        };
+        if let Some((task, _)) = job.msg.take() {
+            task.refuse(why);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The connections to PostgreSQL: how many there are, how long they live, and what breaks them.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use safire_actors::{
+    Context, Database, Settings, System, cache,
+    calculations::{self, base_analysis},
+    database::{self, DatabaseError, Keep, Stats},
+    scenarios,
+    slot::Why,
+    supervisor::Policy,
+};
+use safire_domain::clock::SystemClock;
+use safire_store::{Connection, Target};
+use safire_test_support::TestDatabase;
+use tokio::sync::watch;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The actors on a database of their own. The registry of scenarios may use a connection now and then.
+struct Bench {
+    database: Database,
+    admin: tokio::sync::Mutex<Connection>,
+    _system: System,
+    _server: TestDatabase,
+}
+
+impl Bench {
+    async fn start(connections: usize, keep: Keep) -> Self {
+        Self::with(connections, keep, |_| {}).await
+    }
+
+    async fn with(connections: usize, keep: Keep, adapt: impl FnOnce(&mut database::Settings)) -> Self {
+        let server = TestDatabase::postgres().await;
+        let admin = server.prepared().await;
+        let deadline = Duration::from_secs(10);
+        let mut database = database::Settings {
+            target: Target::parse(server.url(), Duration::from_millis(300)).expect("a URL"),
+            connections,
+            keep,
+            queue: 100,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: deadline,
+        };
+        adapt(&mut database);
+        let settings = Settings {
+            database,
+            cache: cache::Settings { entries: 1, queue: 1, deadline, redis: None },
+            calculations: calculations::Settings { threads: 1, queue: 1, deadline, compute: base_analysis() },
+            scenarios: scenarios::Settings { queue: 10, deadline },
+            policy: Policy { budget: 100, first_delay: Duration::from_millis(1), ..Policy::default() },
+        };
+        let system = System::start(settings, &Context::new(Arc::new(SystemClock))).await.expect("starts");
+        let bench = Self { database: system.database.clone(), admin: admin.into(), _system: system, _server: server };
+        // The registry looks for abandoned runs when it starts, and then only now and then.
+        bench.pid().await.expect("connects");
+        bench.eventually("at rest", |stats| stats.checked_out == 0 && stats.waiters == 0).await;
+        bench
+    }
+
+    /// The server's name of the connection that does this job.
+    async fn pid(&self) -> Result<i32, DatabaseError> {
+        pid(&self.database).await
+    }
+
+    async fn terminate(&self, pid: i32) {
+        let mut admin = self.admin.lock().await;
+        let sql = sqlx::query("SELECT pg_terminate_backend($1, 5000)").bind(pid);
+        sql.execute(postgres(&mut admin)).await.expect("the administrator may");
+    }
+
+    /// Starts so many jobs that end when told.
+    fn hold(&self, jobs: usize) -> Held {
+        let (release, released) = watch::channel(false);
+        let jobs = (0..jobs).map(|_| {
+            let (database, mut released) = (self.database.clone(), released.clone());
+            tokio::spawn(async move {
+                let work = database.write(move |c| {
+                    Box::pin(async move {
+                        let _ = released.wait_for(|&released| released).await;
+                        backend_pid(c).await
+                    })
+                });
+                work.await
+            })
+        });
+        Held { release, jobs: jobs.collect() }
+    }
+
+    async fn eventually(&self, what: &str, holds: impl Fn(Stats) -> bool) {
+        let begun = Instant::now();
+        while !holds(self.database.stats()) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "never {what}: {:?}", self.database.stats());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+struct Held {
+    release: watch::Sender<bool>,
+    jobs: Vec<tokio::task::JoinHandle<Result<i32, DatabaseError>>>,
+}
+
+impl Held {
+    async fn finish(self) -> Vec<Result<i32, DatabaseError>> {
+        self.release.send(true).expect("they wait");
+        join_all(self.jobs).await.into_iter().map(|job| job.expect("no panic")).collect()
+    }
+}
+
+fn postgres(connection: &mut Connection) -> &mut sqlx::PgConnection {
+    match connection {
+        Connection::Postgres(connection) => connection,
+        Connection::Sqlite(_) => unreachable!("these tests have a server"),
+    }
+}
+
+async fn backend_pid(connection: &mut Connection) -> safire_store::Result<i32> {
+    Ok(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(postgres(connection)).await?)
+}
+
+async fn pid(database: &Database) -> Result<i32, DatabaseError> {
+    database.write(|c| Box::pin(backend_pid(c))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overflow_connections_open_when_all_are_busy_and_close_when_idle() {
+    let keep = Keep { overflow: 2, overflow_idle: Duration::from_millis(50), ..Keep::default() };
+    let bench = Bench::start(2, keep).await;
+    let held = bench.hold(5);
+    let full = Stats { size: 4, checked_out: 4, idle: 0, overflow: 2, waiters: 1 };
+    bench.eventually("full with one waiting", |stats| stats == full).await;
+    for pid in held.finish().await {
+        pid.expect("every job is done");
+    }
+    let rest = Stats { size: 2, checked_out: 0, idle: 2, overflow: 0, waiters: 0 };
+    bench.eventually("at rest", |stats| stats == rest).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_little_load_few_connections_are_open() {
+    let bench = Bench::start(5, Keep::default()).await;
+    let open = bench.database.stats().size;
+    for _ in 0..50 {
+        bench.pid().await.unwrap();
+    }
+    assert!(open <= 2 && bench.database.stats().size <= 2, "{:?}", bench.database.stats());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_of_age_is_replaced() {
+    let bench = Bench::start(1, Keep { overflow: 0, recycle: Duration::from_millis(50), ..Keep::default() }).await;
+    let first = bench.pid().await.unwrap();
+    let begun = Instant::now();
+    while bench.pid().await.expect("nobody notices") == first {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it lives for ever");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(bench.database.stats().size, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_died_while_idle_is_replaced_and_nobody_notices() {
+    let bench = Bench::start(1, Keep { overflow: 0, test_after: Duration::ZERO, ..Keep::default() }).await;
+    for _ in 0..5 {
+        let pid = bench.pid().await.expect("connects");
+        bench.terminate(pid).await;
+        assert_ne!(bench.pid().await.expect("nobody notices"), pid);
+    }
+    assert_eq!(bench.database.stats().size, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_one_connection_breaks_under_a_job_the_others_are_tested_first() {
+    let bench = Bench::start(3, Keep { overflow: 0, test_after: HOUR, ..Keep::default() }).await;
+    let held = bench.hold(3);
+    bench.eventually("all busy", |stats| stats.checked_out == 3).await;
+    for pid in held.finish().await {
+        bench.terminate(pid.unwrap()).await;
+    }
+    let first = bench.pid().await;
+    assert!(matches!(first, Err(DatabaseError::Store(safire_store::Error::Offline(_)))), "{first:?}");
+    let held = bench.hold(3);
+    bench.eventually("all busy again", |stats| stats.checked_out == 3).await;
+    for pid in held.finish().await {
+        pid.expect("only the first job failed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_takes_too_long_or_fails_does_not_cost_the_connection() {
+    let bench = Bench::start(1, Keep { overflow: 0, ..Keep::default() }).await;
+    let pid = bench.pid().await.unwrap();
+    for sql in ["SELECT pg_sleep(20)", "SELECT 1 / 0", "SELECT no_such_column"] {
+        let begun = Instant::now();
+        let failed = bench
+            .database
+            .write(move |c| {
+                Box::pin(c.transaction(move |c| {
+                    Box::pin(async move { Ok(sqlx::query(sql).execute(postgres(c)).await.map(drop)?) })
+                }))
+            })
+            .await;
+        assert!(matches!(failed, Err(DatabaseError::Store(safire_store::Error::Database(_)))), "{failed:?}");
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert_eq!(bench.pid().await.unwrap(), pid, "after {sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_panics_costs_its_connection_and_nothing_else() {
+    let bench = Bench::start(1, Keep { overflow: 0, ..Keep::default() }).await;
+    let failed = bench.database.write::<(), _>(|_| Box::pin(async { panic!("a defect") })).await;
+    assert!(failed.is_err());
+    bench.pid().await.expect("the next one is served");
+    bench.eventually("counted", |stats| (stats.size, stats.checked_out) == (1, 0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_caller_gave_up_is_not_run() {
+    let bench = Bench::start(1, Keep { overflow: 0, ..Keep::default() }).await;
+    let held = bench.hold(1);
+    bench.eventually("busy", |stats| stats.checked_out == 1).await;
+    let ran = Arc::new(AtomicBool::new(false));
+    let caller = tokio::spawn({
+        let (database, ran) = (bench.database.clone(), Arc::clone(&ran));
+        async move {
+            database
+                .write(move |_| {
+                    ran.store(true, Ordering::SeqCst);
+                    Box::pin(async { Ok(()) })
+                })
+                .await
+        }
+    });
+    bench.eventually("waiting", |stats| stats.waiters == 1).await;
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    held.finish().await.pop().unwrap().unwrap();
+    bench.pid().await.expect("a later job is done");
+    assert!(!ran.load(Ordering::SeqCst));
+    bench.eventually("nobody waits", |stats| stats.waiters == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_longer_for_a_connection_than_the_acquire_timeout() {
+    let keep = Keep { overflow: 0, ..Keep::default() };
+    let bench = Bench::with(1, keep, |settings| settings.acquire_timeout = Duration::from_millis(200)).await;
+    let held = bench.hold(1);
+    bench.eventually("busy", |stats| stats.checked_out == 1).await;
+    let begun = Instant::now();
+    let refused = bench.pid().await;
+    assert!(matches!(&refused, Err(DatabaseError::Unavailable(refused)) if refused.why == Why::Late), "{refused:?}");
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(bench.database.stats().waiters, 0);
+    held.finish().await.pop().unwrap().unwrap();
+}
