@@ -13,7 +13,7 @@ use safire_actors::{
     database, scenarios,
     supervisor::Policy,
 };
-use safire_domain::{ProjectId, UserId, clock::SystemClock};
+use safire_domain::{ProjectId, clock::SystemClock, user::Access};
 use safire_store::{projects, users};
 use safire_test_support::{TestDatabase, analyst, project};
 use sqlx::{PgPool, SqlitePool, postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
@@ -56,7 +56,7 @@ impl Reader {
         }
     }
 
-    async fn read(&self, id: ProjectId, user: UserId) {
+    async fn read(&self, id: ProjectId, user: Access) {
         let row: Option<Row> = match self {
             Self::Actor(system) => {
                 let found = system.database.read(move |c| Box::pin(projects::find(c, user, id))).await;
@@ -71,7 +71,7 @@ impl Reader {
     }
 
     /// Reads per second of all callers together.
-    async fn rate(&self, ids: &Arc<[ProjectId]>, user: UserId) -> f64 {
+    async fn rate(&self, ids: &Arc<[ProjectId]>, user: Access) -> f64 {
         let begun = Instant::now();
         let callers: Vec<_> = (0..CALLERS)
             .map(|caller| {
@@ -111,7 +111,7 @@ async fn compare(name: &str, database: &TestDatabase, connections: usize) {
     system.drain(Duration::from_secs(1)).await.expect("drains");
 }
 
-async fn fill(database: &TestDatabase) -> (UserId, Arc<[ProjectId]>) {
+async fn fill(database: &TestDatabase) -> (Access, Arc<[ProjectId]>) {
     let mut c = database.prepared().await;
     let user = analyst();
     users::insert(&mut c, &user, None).await.expect("inserts");
@@ -121,7 +121,7 @@ async fn fill(database: &TestDatabase) -> (UserId, Arc<[ProjectId]>) {
         projects::insert(&mut c, &project).await.expect("inserts");
         ids.push(project.id);
     }
-    (user.id, ids.into())
+    (Access::of(&user), ids.into())
 }
 
 async fn start(database: &TestDatabase, connections: usize) -> System {

@@ -13,7 +13,7 @@ use safire_actors::{Cache, Calculations, Database, Scenarios, System, database::
 use safire_domain::{Clock, Timestamp, master_data::MasterData};
 use safire_store::master_data;
 
-use crate::{Problem, auth::Auth};
+use crate::{Problem, auth::Auth, roles::Roles};
 
 /// The cache's key of the rendered master data.
 pub(crate) const MASTER_DATA: &str = "master-data";
@@ -41,6 +41,7 @@ pub struct App {
     pub(crate) calculations: Calculations,
     pub(crate) scenarios: Scenarios,
     pub(crate) auth: Auth,
+    pub(crate) roles: Roles,
     pub(crate) settings: Settings,
     clock: Arc<dyn Clock>,
     system: Arc<System>,
@@ -56,6 +57,7 @@ impl App {
             calculations: system.calculations.clone(),
             scenarios: system.scenarios.clone(),
             auth,
+            roles: Roles::default(),
             settings,
             clock,
             system,

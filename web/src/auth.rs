@@ -12,7 +12,7 @@ use http::{header::AUTHORIZATION, request::Parts};
 use jsonwebtoken::{Algorithm as Signature, DecodingKey, EncodingKey, Header, Validation};
 use safire_domain::{
     Timestamp, UserId,
-    user::{Role, User},
+    user::{Access, Role, User},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -142,14 +142,14 @@ impl Auth {
         Ok((token.map_err(|error| Problem::defect(&error))?, self.0.life.num_seconds()))
     }
 
-    fn read(&self, token: &str, now: Timestamp) -> Result<Caller, Problem> {
+    fn read(&self, token: &str, now: Timestamp) -> Result<UserId, Problem> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.0.reading, &self.0.validation)
             .map_err(|_| Problem::unauthorized("the access token is not one of this service's"))?
             .claims;
         if claims.exp + LEEWAY <= now.timestamp() {
             return Err(Problem::unauthorized("the access token has expired"));
         }
-        Ok(Caller { user: claims.sub, role: claims.role })
+        Ok(claims.sub)
     }
 }
 
@@ -157,7 +157,7 @@ fn hash(hasher: &Argon2<'_>, password: &str) -> argon2::password_hash::Result<St
     Ok(PasswordHasher::<PasswordHash>::hash_password(hasher, password.as_bytes())?.to_string())
 }
 
-/// The user who asks, by access token.
+/// The user who asks, in the role that they have now.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
     pub user: UserId,
@@ -165,11 +165,24 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// What the caller may see and change.
+    pub fn access(self) -> Access {
+        Access { user: self.user, role: self.role }
+    }
+
     /// Only administrators pass.
     pub fn must_be_admin(self) -> Result<(), Problem> {
         match self.role {
             Role::Admin => Ok(()),
             Role::Analyst | Role::Viewer => Err(Problem::forbidden("only an administrator may do this")),
+        }
+    }
+
+    /// Viewers do not pass: they change nothing.
+    pub fn must_write(self) -> Result<(), Problem> {
+        match self.role {
+            Role::Admin | Role::Analyst => Ok(()),
+            Role::Viewer => Err(Problem::forbidden("a viewer reads and changes nothing")),
         }
     }
 }
@@ -183,6 +196,10 @@ impl FromRequestParts<App> for Caller {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Problem::unauthorized("send an access token: Authorization: Bearer …"));
         }
-        app.auth.read(token.trim(), app.now())
+        let user = app.auth.read(token.trim(), app.now())?;
+        // The token says who asks; what they may do is said by their row, as it is now.
+        let role = app.roles.of(user, &app.database).await?;
+        let role = role.ok_or_else(|| Problem::unauthorized("the account no longer exists"))?;
+        Ok(Self { user, role })
     }
 }

@@ -9,6 +9,7 @@ mod extract;
 mod observe;
 mod page;
 pub mod problem;
+mod roles;
 mod routes;
 
 pub use app::{App, Settings};

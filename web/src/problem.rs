@@ -91,9 +91,23 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
+    /// The caller may see the resource but not change it.
+    pub fn read_only(what: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            format!("the {what} is another's: you may read it, not change it"),
+        )
+    }
+
     /// The resource is not in the state that the request needs.
     pub fn conflict(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// Somebody else changed the resource meanwhile.
+    pub fn contended() -> Self {
+        Self::conflict("contended", "others kept changing the resource; try again")
     }
 
     /// Fields of the request are wrong.
@@ -150,9 +164,7 @@ impl From<&DatabaseError> for Problem {
                 tracing::warn!(error = %chain(error), "a request was turned away");
                 Self::unavailable("the database cannot be reached")
             }
-            DatabaseError::Store(Store::Contended) => {
-                Self::conflict("contended", "others kept changing the resource; try again")
-            }
+            DatabaseError::Store(Store::Contended) => Self::contended(),
             DatabaseError::Store(_) => Self::defect(error),
         }
     }

@@ -4,7 +4,7 @@ mod database;
 mod fixtures;
 
 pub use database::TestDatabase;
-pub use fixtures::{analyst, now, project, scenario};
+pub use fixtures::{analyst, now, project, scenario, zone};
 
 /// Makes each test two: one on SQLite, one on PostgreSQL. The PostgreSQL server is the one that
 /// `DATABASE_URL` names; without it the test fails.

@@ -6,7 +6,7 @@ use safire_actors::database::DatabaseError;
 use safire_domain::{
     UserId,
     name::{self, Email, Name},
-    user::{Role, User},
+    user::User,
 };
 use safire_store::users;
 use secrecy::{ExposeSecret, SecretString};
@@ -52,15 +52,7 @@ async fn register(State(app): State<App>, Body(new): Body<Registration>) -> Resu
     check_password(&new.password)?;
     let hash = app.auth.hash(new.password).await?;
     let now = app.now();
-    let id = UserId::new(now);
-    let user = User {
-        id,
-        global_id: id.to_string(),
-        name: new.name,
-        email: Some(new.email),
-        role: Role::Analyst,
-        created_at: now,
-    };
+    let user = User { email: Some(new.email), ..User::new(UserId::new(now), new.name, now) };
     let stored = user.clone();
     let insert = app.database.write(move |c| Box::pin(async move { users::insert(c, &stored, Some(&hash)).await }));
     match insert.await {

@@ -10,8 +10,8 @@ use safire_domain::{
     scenario::Pathway,
 };
 use safire_store::{
-    projects::{self, Removal},
-    scenarios,
+    access::{Removal, Written},
+    projects, scenarios,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -71,6 +71,7 @@ struct Created {
     responses(
         (status = 201, description = "The project", body = Created),
         (status = 401, body = ProblemBody),
+        (status = 403, description = "A viewer asks", body = ProblemBody),
         (status = 422, description = "A field is wrong; nothing was made", body = ProblemBody),
     )
 )]
@@ -79,6 +80,7 @@ async fn create(
     caller: Caller,
     Body(new): Body<NewProject>,
 ) -> Result<(StatusCode, [(http::HeaderName, String); 1], Json<Created>), Problem> {
+    caller.must_write()?;
     let now = app.now();
     let pathway = pathway(new.process, new.feedstock, new.country)?;
     let project = Project {
@@ -101,7 +103,7 @@ async fn create(
                 Box::pin(async move {
                     projects::insert(c, &project_row).await?;
                     if let Some(scenario) = scenario_row {
-                        scenarios::insert(c, caller.user, &scenario).await?;
+                        scenarios::insert(c, caller.access(), &scenario).await?;
                     }
                     Ok(())
                 })
@@ -160,7 +162,7 @@ async fn begin(app: &App, caller: Caller, id: ScenarioId) -> Result<(Option<Scen
     Ok((Some(scenario.into()), run.ok().map(RunView::from)))
 }
 
-/// The caller's projects, newest first.
+/// The projects that the caller may see, newest first: their own and their zone's; administrators see all.
 #[utoipa::path(
     get, path = "/projects", tag = "projects", security(("bearer" = [])), params(Range),
     responses((status = 200, body = Page<Project>), (status = 401, body = ProblemBody))
@@ -171,11 +173,13 @@ async fn list(
     Query(range): Query<Range>,
 ) -> Result<Json<Page<Project>>, Problem> {
     let (skip, limit) = range.checked()?;
-    let user = caller.user;
+    let access = caller.access();
     let (items, total) = app
         .database
         .read(move |c| {
-            Box::pin(async move { Ok((projects::list(c, user, skip, limit).await?, projects::count(c, user).await?)) })
+            Box::pin(
+                async move { Ok((projects::list(c, access, skip, limit).await?, projects::count(c, access).await?)) },
+            )
         })
         .await?;
     Ok(Json(Page { items, total, skip, limit }))
@@ -187,7 +191,7 @@ async fn list(
     responses((status = 200, body = Project), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody))
 )]
 async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -> Result<Json<Project>, Problem> {
-    let found = app.database.read(move |c| Box::pin(projects::find(c, caller.user, id))).await?;
+    let found = app.database.read(move |c| Box::pin(projects::find(c, caller.access(), id))).await?;
     found.map(Json).ok_or_else(|| Problem::not_found("project"))
 }
 
@@ -211,7 +215,9 @@ struct ProjectChange {
 #[utoipa::path(
     put, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
     responses(
-        (status = 200, body = Project), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 200, body = Project), (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's project, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
         (status = 422, body = ProblemBody),
     )
@@ -230,7 +236,9 @@ async fn replace(
 #[utoipa::path(
     patch, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
     responses(
-        (status = 200, body = Project), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 200, body = Project), (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's project, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
         (status = 422, body = ProblemBody),
     )
@@ -245,34 +253,47 @@ async fn change(
 }
 
 async fn write(app: &App, caller: Caller, id: ProjectId, change: ProjectChange) -> Result<Json<Project>, Problem> {
-    let now = app.now();
-    let written = app
+    let (access, now) = (caller.access(), app.now());
+    let (written, project) = app
         .database
         .write(move |c| {
             Box::pin(async move {
-                let Some(mut project) = projects::find(c, caller.user, id).await? else { return Ok(None) };
+                let Some(mut project) = projects::find(c, access, id).await? else {
+                    return Ok((Written::Unknown, None));
+                };
                 project.name = change.name.unwrap_or(project.name);
                 project.description = change.description.unwrap_or(project.description);
-                if !projects::update(c, caller.user, &project, now).await? {
-                    return Err(safire_store::Error::Contended);
-                }
-                projects::find(c, caller.user, id).await
+                let written = projects::update(c, access, &project, now).await?;
+                Ok((written, projects::find(c, access, id).await?))
             })
         })
         .await?;
-    written.map(Json).ok_or_else(|| Problem::not_found("project"))
+    stored(written, "project")?;
+    project.map(Json).ok_or_else(|| Problem::not_found("project"))
+}
+
+/// Whether a write went through.
+pub(super) fn stored(written: Written, what: &str) -> Result<(), Problem> {
+    match written {
+        Written::Yes => Ok(()),
+        Written::Stale => Err(Problem::contended()),
+        Written::Forbidden => Err(Problem::read_only(what)),
+        Written::Unknown => Err(Problem::not_found(what)),
+    }
 }
 
 /// Removes a project with its scenarios and their runs.
 #[utoipa::path(
     delete, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
     responses(
-        (status = 204), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 204), (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's project, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 409, description = "One of its scenarios is being calculated", body = ProblemBody),
     )
 )]
 async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -> Result<StatusCode, Problem> {
-    let removal = app.database.write(move |c| Box::pin(projects::remove(c, caller.user, id))).await?;
+    let removal = app.database.write(move |c| Box::pin(projects::remove(c, caller.access(), id))).await?;
     removed(removal, "project")
 }
 
@@ -280,6 +301,7 @@ async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -
 pub(super) fn removed(removal: Removal, what: &str) -> Result<StatusCode, Problem> {
     match removal {
         Removal::Removed => Ok(StatusCode::NO_CONTENT),
+        Removal::Forbidden => Err(Problem::read_only(what)),
         Removal::Unknown => Err(Problem::not_found(what)),
         Removal::InMotion => Err(Problem::conflict(
             "calculation.in_motion",
