@@ -103,7 +103,7 @@ impl From<UserId> for GlobalId {
 }
 
 /// An e-mail address, in lower case: the name that a user signs in with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, format = "email", max_length = 254)]
 pub struct Email(String);

@@ -5,6 +5,7 @@
 
 mod app;
 pub mod auth;
+mod directory;
 mod extract;
 mod observe;
 mod page;

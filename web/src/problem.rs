@@ -46,6 +46,20 @@ pub struct FieldError {
     pub allowed: Option<Allowed>,
 }
 
+impl FieldError {
+    /// A field that is wrong, without a range.
+    pub fn new(pointer: &str, code: &'static str, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.to_owned(), code: code.into(), message: message.into(), allowed: None }
+    }
+}
+
+/// One wrong field is a problem of its own.
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        Self::invalid("body.invalid", vec![error])
+    }
+}
+
 /// The body of every error: RFC 9457 with a stable `code`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
@@ -117,6 +131,11 @@ impl Problem {
             more => format!("{} fields are wrong", more.len()),
         };
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
+    }
+
+    /// The same problem with the fields that it is about.
+    pub fn naming(self, errors: Vec<FieldError>) -> Self {
+        Self { errors, ..self }
     }
 
     /// Something inside is broken: logged here, and not shown.

@@ -56,7 +56,10 @@ async fn register(State(app): State<App>, Body(new): Body<Registration>) -> Resu
     let stored = user.clone();
     let insert = app.database.write(move |c| Box::pin(async move { users::insert(c, &stored, Some(&hash)).await }));
     match insert.await {
-        Ok(()) => Ok((StatusCode::CREATED, Json(user))),
+        Ok(()) => {
+            app.users_changed().await;
+            Ok((StatusCode::CREATED, Json(user)))
+        }
         Err(DatabaseError::Store(safire_store::Error::Duplicate(_))) => {
             Err(Problem::conflict("email.taken", "there is an account with this e-mail address"))
         }
@@ -64,7 +67,7 @@ async fn register(State(app): State<App>, Body(new): Body<Registration>) -> Resu
     }
 }
 
-fn check_password(password: &SecretString) -> Result<(), Problem> {
+pub(super) fn check_password(password: &SecretString) -> Result<(), Problem> {
     name::check_password(password.expose_secret()).map_err(|bad| {
         let message = format!("the password {bad}");
         let error = FieldError { pointer: "/password".into(), code: "length".into(), message, allowed: None };

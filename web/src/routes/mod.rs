@@ -5,9 +5,13 @@ mod cache;
 mod calculation;
 mod health;
 mod master_data;
+mod new_users;
 mod projects;
 mod scenarios;
+mod statistics;
+mod users;
 mod view;
+mod zones;
 
 use axum::{Json, Router, extract::DefaultBodyLimit, middleware, routing::get};
 use http::{StatusCode, header::AUTHORIZATION};
@@ -33,6 +37,9 @@ use crate::{App, Problem, observe, problem::ProblemBody};
     modifiers(&BearerToken),
     tags(
         (name = "auth", description = "Register and sign in"),
+        (name = "users", description = "Who uses the service"),
+        (name = "zones", description = "Working groups, whose members see each other's projects"),
+        (name = "statistics", description = "Users and zones in figures"),
         (name = "projects", description = "Folders of scenarios"),
         (name = "scenarios", description = "Plants and their inputs"),
         (name = "calculation", description = "Runs and results"),
@@ -55,6 +62,10 @@ impl Modify for BearerToken {
 fn documented() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
         .merge(auth::routes())
+        .merge(users::routes())
+        .merge(new_users::routes())
+        .merge(zones::routes())
+        .merge(statistics::routes())
         .merge(projects::routes())
         .merge(scenarios::routes())
         .merge(calculation::routes())

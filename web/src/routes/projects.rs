@@ -49,7 +49,7 @@ struct NewProject {
     country: Option<String>,
 }
 
-fn nothing() -> Description {
+pub(super) fn nothing() -> Description {
     Description::try_from(String::new()).unwrap_or_else(|_| unreachable!("no description is a description"))
 }
 
