@@ -39,6 +39,8 @@ fn start(files: &Path) -> (Child, Duration) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_safire"))
         .args(["--port", "0", "--set", "log.format=json", "--data-dir"])
         .arg(files)
+        .env_remove("DATABASE_URL")
+        .env_remove("REDIS_URL")
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

@@ -3,9 +3,6 @@
 use clap::Parser;
 use safire::cli::Cli;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     Cli::parse().run()
 }

@@ -127,8 +127,11 @@ impl Service {
     pub async fn drain(self) -> Ended {
         self.app.begin_drain();
         self.stop.cancel();
-        let drained = self.system.drain(self.patience).await;
-        let _ = self.listener.await;
+        // Requests that were accepted need the actors: these stop last.
+        let (drained, _) = tokio::join!(self.system.drain(self.patience), self.listener);
+        if let Err(unavailable) = self.system.stop().await {
+            tracing::warn!(%unavailable, "the actors were not stopped in order");
+        }
         Ended { handed_back: drained.ok().map(|drained| drained.handed_back) }
     }
 }

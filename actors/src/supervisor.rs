@@ -200,7 +200,7 @@ impl Supervisor {
 }
 
 /// How long one child may take to finish what it has begun.
-const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+const STOP_TIMEOUT: Duration = Duration::from_millis(700);
 
 async fn stop(state: &State) {
     for child in state.children.iter().rev() {

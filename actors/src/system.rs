@@ -74,14 +74,17 @@ impl System {
         !self.exhausted.is_cancelled() && self.supervisor.actor().is_some()
     }
 
-    /// Lets the calculations in motion finish for `patience`, gives back the rest, and stops all
-    /// actors.
+    /// Takes no new calculations, lets the ones in motion finish for `patience`, and gives back the
+    /// rest.
     pub async fn drain(&self, patience: Duration) -> Result<Drained, Unavailable> {
-        let drained = self.scenarios.drain(patience).await;
-        self.supervisor.call(Message::Stop).await?;
-        drained
+        self.scenarios.drain(patience).await
+    }
+
+    /// Stops all actors, front to back.
+    pub async fn stop(&self) -> Result<(), Unavailable> {
+        self.supervisor.call(Message::Stop).await
     }
 }
 
 /// How long stopping all actors may take.
-const STOP_DEADLINE: Duration = Duration::from_secs(10);
+const STOP_DEADLINE: Duration = Duration::from_secs(4);

@@ -143,7 +143,7 @@ async fn try_accept(connection: &mut Connection, request: Request) -> Result<Acc
     };
     let fingerprint = fingerprint(&inputs, edition);
     if let Some(run) = same(connection, scenario.status, &fingerprint).await? {
-        return Ok(Accepted::Same(run));
+        return adopt(connection, run, scenario.revision).await.map(Accepted::Same);
     }
     let status = match scenario.status.after(Event::Accepted(request.run)) {
         Ok(status) => status,
@@ -174,6 +174,21 @@ async fn try_accept(connection: &mut Connection, request: Request) -> Result<Acc
 async fn same(connection: &mut Connection, status: Status, fingerprint: &str) -> Result<Option<Run>> {
     let (Status::Calculating { run, .. } | Status::Resting(Rest::Calculated(run))) = status else { return Ok(None) };
     Ok(by_id(connection, run).await?.filter(|run| run.fingerprint == fingerprint))
+}
+
+/// The run computes this revision too: say so, lest its result be called stale.
+async fn adopt(connection: &mut Connection, run: Run, revision: i64) -> Result<Run> {
+    if run.revision != revision {
+        on!(connection, c => {
+            sqlx::query("UPDATE runs SET revision = $1 WHERE id = $2")
+                .bind(revision)
+                .bind(run.id.uuid())
+                .execute(c)
+                .await
+                .map(drop)
+        })?;
+    }
+    Ok(Run { revision, ..run })
 }
 
 async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lease: Lease) -> Result<()> {
@@ -384,7 +399,8 @@ pub struct Claim {
     pub abandoned_before: Timestamp,
     /// Whether to begin this process's own runs again as well: its memory of them is gone.
     pub own: bool,
-    /// Only this scenario's.
+    /// Only this scenario's: its actor failed, perhaps because of the run, so that this costs the run
+    /// an attempt. Own runs of all scenarios are begun again at no cost, for they did nothing wrong.
     pub scenario: Option<ScenarioId>,
     /// At most so many.
     pub limit: i64,
@@ -404,7 +420,10 @@ macro_rules! claim_sql {
     ($lock:literal) => {
         concat!(
             "UPDATE runs
-             SET lease_owner = $1, lease_until = $2, attempt = attempt + 1, state = 'queued'
+             SET lease_owner = $1,
+                 lease_until = $2,
+                 attempt = attempt + CASE WHEN lease_owner = $1 AND $5 IS NULL THEN 0 ELSE 1 END,
+                 state = 'queued'
              WHERE id IN (
                  SELECT id
                  FROM runs

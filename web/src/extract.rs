@@ -2,54 +2,17 @@
 
 use std::str::FromStr;
 
-use axum::{
-    extract::{FromRequest, FromRequestParts, Query as RawQuery, RawPathParams, Request, rejection::BytesRejection},
-    response::IntoResponse,
+use axum::extract::{FromRequestParts, Query as RawQuery, RawPathParams};
+use http::{StatusCode, request::Parts};
+use safire_domain::{
+    engine::{Allowed, inputs::fields::Field},
+    name::ZoneId,
 };
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header, request::Parts};
-use safire_domain::name::ZoneId;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_path_to_error::{Path as FieldPath, Segment};
 
 use crate::{Problem, problem::FieldError};
-
-/// A JSON body.
-pub(crate) struct Body<T>(pub T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "media_type",
-                "the body must be JSON with Content-Type: application/json",
-            ));
-        }
-        let bytes = Bytes::from_request(request, state).await.map_err(unread)?;
-        parse(&bytes).map(Self)
-    }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
-}
-
-fn unread(rejection: BytesRejection) -> Problem {
-    match rejection.into_response().status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body.too_large",
-            "the body is larger than this service accepts",
-        ),
-        _ => Problem::new(StatusCode::BAD_REQUEST, "body.unreadable", "the body ended before it was complete"),
-    }
-}
 
 /// Reads a value, or says where in the body it went wrong and how.
 pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
@@ -59,6 +22,12 @@ pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
         misread(pointer, error.inner())
     })?;
     reader.end().map_err(|error| misread(String::new(), &error))?;
+    // A derived `Deserialize` also takes an array, field after field.
+    if json.trim_ascii_start().starts_with(b"[") {
+        let message = "the body is an array, expected an object".to_owned();
+        let error = FieldError { pointer: String::new(), code: "type".into(), message, allowed: None };
+        return Err(Problem::invalid("body.invalid", vec![error]));
+    }
     Ok(value)
 }
 
@@ -66,21 +35,34 @@ fn misread(pointer: String, error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     match error.classify() {
         Category::Data => {
-            let (pointer, code) = match quoted_after(&message, "unknown field `") {
-                Some(field) => (format!("{pointer}/{}", escape(field)), "field.unknown"),
-                None if message.starts_with("missing field") => (pointer, "required"),
+            // The path ends with a field that is unknown, and before one that is missing.
+            let (pointer, code) = match quoted_after(&message, "missing field `") {
+                Some(field) => (format!("{pointer}/{}", escape(field)), "required"),
+                None if message.starts_with("unknown field") => (pointer, "field.unknown"),
                 None => (pointer, "type"),
             };
-            Problem::invalid("body.invalid", vec![FieldError { pointer, code: code.into(), message, allowed: None }])
+            Problem::invalid("body.invalid", vec![field_error(pointer, code, &message)])
         }
         // A number that no double can hold is well-formed JSON: it is the field that is wrong.
         _ if message.starts_with("number out of range") => {
-            let message = "the number is larger than any that can be computed with".to_owned();
-            let error = FieldError { pointer, code: "not_finite".into(), message, allowed: None };
-            Problem::invalid("body.invalid", vec![error])
+            let message = "the number is larger than any that can be computed with";
+            Problem::invalid("body.invalid", vec![field_error(pointer, "not_finite", message)])
         }
         _ => Problem::new(StatusCode::BAD_REQUEST, "body.malformed", format!("the body is not JSON: {message}")),
     }
+}
+
+/// What was misread; where an input was expected, with the range that it may have.
+fn field_error(pointer: String, code: &'static str, message: &str) -> FieldError {
+    let input = pointer.strip_prefix("/inputs").unwrap_or_default();
+    let input = input.strip_suffix("/value").or(input.strip_suffix("/unit")).unwrap_or(input);
+    let allowed = Field::at(input).map(Allowed::of);
+    let (message, _) = message.split_once(" at line ").unwrap_or((message, ""));
+    let message = match &allowed {
+        Some(allowed) => format!("{message}; allowed is {allowed}"),
+        None => message.to_owned(),
+    };
+    FieldError { pointer, code: code.into(), message, allowed }
 }
 
 fn quoted_after<'m>(message: &'m str, before: &str) -> Option<&'m str> {
@@ -169,15 +151,20 @@ mod tests {
 
     #[test]
     fn what_does_not_parse_is_named_by_pointer() {
-        assert!(refused(r#"{"inner":{"number":"7"}}"#).contains("/inner/number"));
-        assert!(refused(r#"{"inner":{"number":1,"a/b":2}}"#).contains("/inner/a~1b"));
+        assert!(refused(r#"{"inner":{"number":"7"}}"#).contains("\"/inner/number\""));
+        assert!(refused(r#"{"inner":{"number":1,"a/b":2}}"#).contains("\"/inner/a~1b\""));
         assert!(refused(r#"{"inner":{"number":1e999}}"#).contains("not_finite"));
-        assert!(refused(r#"{"inner":{}}"#).contains("required"));
+        assert!(refused(r#"{"inner":{}}"#).contains("\"/inner/number\", code: \"required\""));
+    }
+
+    #[test]
+    fn an_array_is_no_body_even_if_its_entries_would_do() {
+        assert!(refused(r#" [{"number":1}]"#).contains("an array, expected an object"));
     }
 
     #[test]
     fn what_is_not_json_is_called_malformed() {
-        for text in ["", "{", r#"{"inner":{"number":NaN}}"#, r#"{"inner":{"number":1}} x"#, &"[".repeat(100_000)] {
+        for text in ["", "{", r#"{"inner":{"number":NaN}}"#, r#"{"inner":{"number":1}} x"#] {
             assert!(refused(text).contains("body.malformed"), "{text:.40}");
         }
     }

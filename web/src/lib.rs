@@ -5,6 +5,7 @@
 
 mod app;
 pub mod auth;
+mod body;
 mod directory;
 mod extract;
 mod observe;

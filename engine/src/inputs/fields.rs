@@ -87,6 +87,23 @@ impl Field {
         Self { absence, ..self }
     }
 
+    /// The input at a JSON pointer into the document, such as `/products/jet/yield`.
+    ///
+    /// ```
+    /// use safire_engine::inputs::fields::{self, Field};
+    ///
+    /// assert_eq!(Field::at("/products/jet/yield"), Some(&fields::PRODUCT_YIELD));
+    /// assert_eq!(Field::at("/products/jet"), None);
+    /// ```
+    pub fn at(pointer: &str) -> Option<&'static Self> {
+        let (section, name) = pointer.rsplit_once('/')?;
+        let is_in = |field: &Self| match field.section.split_once('*') {
+            None => field.section == section,
+            Some((list, _)) => section.strip_prefix(list).is_some_and(|code| !code.contains('/')),
+        };
+        ALL.iter().find(|field| field.name == name && is_in(field))
+    }
+
     /// Where the input is in the document; `code` names the product or feedstock.
     pub fn pointer(&self, code: Option<&str>) -> String {
         let section = match code {

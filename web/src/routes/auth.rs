@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     App, Problem,
-    extract::Body,
+    body::Body,
     problem::{FieldError, ProblemBody},
 };
 

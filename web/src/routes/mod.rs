@@ -13,7 +13,7 @@ mod users;
 mod view;
 mod zones;
 
-use axum::{Json, Router, extract::DefaultBodyLimit, middleware, routing::get};
+use axum::{Json, Router, middleware, routing::get};
 use http::{StatusCode, header::AUTHORIZATION};
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer};
@@ -86,8 +86,7 @@ pub fn router(app: App) -> Router {
         .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION]))
         .layer(middleware::from_fn(observe::observe))
         .layer(CatchPanicLayer::custom(observe::panicked))
-        .layer(middleware::from_fn_with_state(app.clone(), observe::in_time))
-        .layer(DefaultBodyLimit::max(app.settings.body_limit));
+        .layer(middleware::from_fn_with_state(app.clone(), observe::in_time));
     router
         .route("/openapi.json", get(async || Json(document)))
         .fallback(async || Problem::not_found("resource"))

@@ -21,7 +21,7 @@ use super::users::analyst;
 use crate::{
     App, Problem,
     auth::Caller,
-    extract::Body,
+    body::Body,
     problem::{FieldError, ProblemBody},
 };
 

@@ -25,7 +25,8 @@ use super::{
 use crate::{
     App, Problem,
     auth::Caller,
-    extract::{Body, Id, Query},
+    body::Body,
+    extract::{Id, Query},
     page::{Page, Range},
     problem::{FieldError, ProblemBody},
 };

@@ -21,7 +21,8 @@ use super::{
 use crate::{
     App, Problem,
     auth::Caller,
-    extract::{Body, Id, Query},
+    body::Body,
+    extract::{Id, Query},
     page::{Page, Range},
     problem::{ProblemBody, field_errors},
 };

@@ -20,7 +20,8 @@ use super::{auth::check_password, new_users};
 use crate::{
     App, Problem,
     auth::Caller,
-    extract::{Body, Id, Query},
+    body::Body,
+    extract::{Id, Query},
     page::{Page, Range},
     problem::{FieldError, ProblemBody},
 };

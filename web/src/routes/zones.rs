@@ -20,7 +20,8 @@ use super::projects::nothing;
 use crate::{
     App, Problem,
     auth::Caller,
-    extract::{Body, InZone, Query},
+    body::Body,
+    extract::{InZone, Query},
     page::{Page, Range},
     problem::ProblemBody,
 };

@@ -1,0 +1,220 @@
+//! The people who use the service, and what they are answered.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use reqwest::{
+    Body, Method,
+    header::{CONTENT_TYPE, HeaderMap},
+};
+use serde_json::{Value, json};
+
+/// The longest that a test waits for anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The password of everybody who registers.
+pub const PASSWORD: &str = "correct horse battery";
+
+fn client() -> reqwest::Client {
+    let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
+    builder.redirect(reqwest::redirect::Policy::none()).build().expect("a client")
+}
+
+/// Somebody who sends requests.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    pub token: Option<String>,
+}
+
+impl Client {
+    /// Somebody without a token who sends to that address.
+    pub fn of(base: impl Into<String>) -> Self {
+        Self { http: client(), base: base.into(), token: None }
+    }
+
+    /// A new analyst, signed in.
+    pub async fn register(&self) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let email = format!("analyst-{}@example.com", COUNT.fetch_add(1, Ordering::Relaxed));
+        let account = json!({ "email": email, "name": "Ana", "password": PASSWORD });
+        self.post("/auth/register", account).await.is(201);
+        self.login(&email, PASSWORD).await
+    }
+
+    /// The same with a token for that account.
+    pub async fn login(&self, email: &str, password: &str) -> Self {
+        let token = self.post("/auth/login", json!({ "email": email, "password": password })).await.is(200);
+        self.with_token(token["access_token"].as_str().expect("a token"))
+    }
+
+    /// The same with that token.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<Option<Value>>) -> Answer {
+        self.send(Method::POST, path, body.into()).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// Sends JSON, or nothing. A path that begins with none of the service's roots is below `/api/v1`.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        match body {
+            Some(body) => self.raw(method, path, Some("application/json"), body.to_string()).await,
+            None => self.raw(method, path, None, "").await,
+        }
+    }
+
+    /// Sends bytes as they are.
+    pub async fn raw(&self, method: Method, path: &str, kind: Option<&str>, body: impl Into<Body>) -> Answer {
+        self.try_raw(method, path, kind, body).await.expect("an answer")
+    }
+
+    /// The same; an error is a connection that broke.
+    pub async fn try_raw(
+        &self,
+        method: Method,
+        path: &str,
+        kind: Option<&str>,
+        body: impl Into<Body>,
+    ) -> reqwest::Result<Answer> {
+        let at_root = ["/api/", "/health", "/openapi"].iter().any(|root| path.starts_with(root));
+        let prefix = if at_root { "" } else { "/api/v1" };
+        let mut request = self.http.request(method, format!("{}{prefix}{path}", self.base)).body(body);
+        if let Some(kind) = kind {
+            request = request.header(CONTENT_TYPE, kind);
+        }
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = response.bytes().await?;
+        let json = match bytes.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_slice(&bytes).expect("every answer is JSON"),
+        };
+        Ok(Answer { status, headers, json })
+    }
+
+    /// A new, empty project.
+    pub async fn project(&self) -> String {
+        id(&self.post("/projects", json!({ "name": "Plants" })).await.is(201))
+    }
+
+    /// A new draft of the worked case in that project, with these inputs.
+    pub async fn scenario(&self, project: &str, inputs: Value) -> String {
+        let scenario =
+            json!({ "name": "A plant", "process": "HEFA", "feedstock": "UCO", "country": "USA", "inputs": inputs });
+        id(&self.post(&format!("/projects/{project}/scenarios"), scenario).await.is(201))
+    }
+
+    /// A new draft in a new project: the worked case, with that capacity in t/yr.
+    pub async fn plant(&self, capacity: f64) -> String {
+        let project = self.project().await;
+        self.scenario(&project, of_capacity(capacity)).await
+    }
+
+    /// Has the scenario calculated, and returns the id of the run.
+    pub async fn calculate(&self, scenario: &str) -> String {
+        id(&self.post(&format!("/scenarios/{scenario}/calculate"), None).await.is(202))
+    }
+
+    /// The scenario's latest run once it is in that state; fails when that takes too long.
+    pub async fn reaches(&self, scenario: &str, state: &str) -> Value {
+        let path = format!("/scenarios/{scenario}/calculate/status");
+        eventually(state, async || {
+            let run = self.get(&path).await.is(200);
+            if run["state"] == state { Ok(run) } else { Err(run) }
+        })
+        .await
+    }
+}
+
+/// Only the plant's capacity, in t/yr.
+pub fn of_capacity(t_per_yr: f64) -> Value {
+    json!({ "plant": { "capacity": { "value": t_per_yr, "unit": "t/yr" } } })
+}
+
+/// The id in a body.
+#[track_caller]
+pub fn id(body: &Value) -> String {
+    body["id"].as_str().unwrap_or_else(|| panic!("no id in {body}")).to_owned()
+}
+
+/// The pointer and the code of the first field that is wrong.
+#[track_caller]
+pub fn first_error(refused: &Value) -> (&str, &str) {
+    let text = |name: &str| refused["errors"][0][name].as_str().unwrap_or_else(|| panic!("no {name} in {refused}"));
+    (text("pointer"), text("code"))
+}
+
+/// Looks until there is what is wanted; fails when that takes too long.
+pub async fn eventually<T, E: std::fmt::Debug>(what: &str, mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let begun = Instant::now();
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) => assert!(begun.elapsed() < PATIENCE, "waited for {what}, still {seen:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub json: Value,
+}
+
+impl Answer {
+    /// The body of an answer with that status.
+    #[track_caller]
+    pub fn is(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.json);
+        self.json
+    }
+
+    /// The value of a header.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name).unwrap_or_else(|| panic!("no header {name} in {self:?}"));
+        value.to_str().expect("plain text")
+    }
+
+    /// The body of a refusal with that status and code, which is in every way a problem of RFC 9457.
+    #[track_caller]
+    pub fn refused(self, status: u16, code: &str) -> Value {
+        assert_eq!((self.status, self.json["code"].as_str()), (status, Some(code)), "{}", self.json);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.json["trace_id"], self.header("x-request-id"));
+        assert_eq!(self.json["status"], status);
+        assert_eq!(self.json["type"], format!("urn:safire:problem:{code}"));
+        assert!(!self.json["detail"].as_str().expect("a detail").is_empty());
+        if status == 503 {
+            assert!(self.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds >= 1));
+        }
+        self.json
+    }
+}

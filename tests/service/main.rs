@@ -1,0 +1,18 @@
+//! The service as its users meet it: over HTTP, in process on port 0, on a database of its own; and a
+//! few times as the program that is installed.
+
+mod app;
+mod auth;
+mod bodies;
+mod calculation;
+mod cli;
+mod client;
+mod drain;
+mod faults;
+mod health;
+mod motion;
+mod ownership;
+mod process;
+mod projects;
+mod refusals;
+mod scenarios;

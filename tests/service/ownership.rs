@@ -1,0 +1,215 @@
+//! What belongs to somebody else does not exist; who is nobody gets nowhere.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use safire_domain::ScenarioId;
+use safire_test_support::{now, on_both_engines};
+use serde_json::{Value, json};
+
+use crate::app::{Client, TestApp, of_capacity};
+
+/// One operation of the API, as its description names it.
+#[derive(Debug)]
+struct Operation {
+    method: Method,
+    path: String,
+    guarded: bool,
+    for_admins: bool,
+}
+
+fn operations() -> Vec<Operation> {
+    let document = serde_json::to_value(safire_web::openapi()).unwrap();
+    let mut all = Vec::new();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            all.push(Operation {
+                method: method.to_uppercase().parse().expect("a method"),
+                path: path.clone(),
+                guarded: operation["security"]
+                    .as_array()
+                    .is_some_and(|any| any.iter().any(|s| s.get("bearer").is_some())),
+                for_admins: operation["security"].is_array() && operation["responses"].get("403").is_some(),
+            });
+        }
+    }
+    assert!(all.len() > 25, "only {} operations", all.len());
+    all
+}
+
+/// Whose id a route takes.
+#[derive(Clone, Copy)]
+enum Of {
+    Project,
+    Scenario,
+}
+
+/// Every route with an id, in an order in which an owner can walk all of them: what removes comes last.
+fn routes_with_an_id() -> Vec<(Method, &'static str, Of, Option<Value>)> {
+    use Of::{Project, Scenario};
+    let scenario = || Some(json!({ "name": "S", "process": "HEFA", "feedstock": "UCO", "country": "USA" }));
+    vec![
+        (Method::GET, "/api/v1/projects/{id}", Project, None),
+        (Method::PUT, "/api/v1/projects/{id}", Project, Some(json!({ "name": "P", "description": "" }))),
+        (Method::PATCH, "/api/v1/projects/{id}", Project, Some(json!({ "name": "P" }))),
+        (Method::GET, "/api/v1/projects/{id}/scenarios", Project, None),
+        (Method::POST, "/api/v1/projects/{id}/scenarios", Project, scenario()),
+        (Method::GET, "/api/v1/scenarios/{id}", Scenario, None),
+        (Method::GET, "/api/v1/scenarios/{id}/result", Scenario, None),
+        (Method::GET, "/api/v1/scenarios/{id}/runs", Scenario, None),
+        (Method::GET, "/api/v1/scenarios/{id}/calculate/status", Scenario, None),
+        (Method::POST, "/api/v1/scenarios/{id}/calculate", Scenario, None),
+        (Method::POST, "/api/v1/scenarios/{id}/calculate/sync", Scenario, None),
+        (Method::DELETE, "/api/v1/scenarios/{id}/calculate", Scenario, None),
+        (Method::PUT, "/api/v1/scenarios/{id}", Scenario, scenario()),
+        (Method::PATCH, "/api/v1/scenarios/{id}", Scenario, Some(json!({ "inputs": of_capacity(1000.0) }))),
+        (Method::DELETE, "/api/v1/scenarios/{id}", Scenario, None),
+        (Method::DELETE, "/api/v1/projects/{id}", Project, None),
+    ]
+}
+
+async fn whole(user: &Client, project: &str, scenario: &str) -> Vec<Value> {
+    let paths = [
+        format!("/projects/{project}"),
+        format!("/projects/{project}/scenarios"),
+        format!("/scenarios/{scenario}/result"),
+        format!("/scenarios/{scenario}/runs"),
+    ];
+    let mut all = Vec::new();
+    for path in paths {
+        all.push(user.get(&path).await.is(200));
+    }
+    all
+}
+
+#[test]
+fn no_route_with_an_id_is_forgotten_here() {
+    let name = |method: &Method, path: &str| format!("{method} {path}");
+    let documented: BTreeSet<_> =
+        operations().iter().filter(|o| o.path.contains('{')).map(|o| name(&o.method, &o.path)).collect();
+    let tested: BTreeSet<_> = routes_with_an_id().iter().map(|(method, path, ..)| name(method, path)).collect();
+    assert_eq!(tested, documented);
+}
+
+on_both_engines! {
+    async fn anothers_id_on_every_route_is_answered_like_one_that_does_not_exist(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let (ana, bob, admin) = (app.register().await, app.register().await, app.as_admin().await);
+        let project = ana.project().await;
+        let scenario = ana.scenario(&project, json!({})).await;
+        ana.calculate(&scenario).await;
+        ana.reaches(&scenario, "succeeded").await;
+        let before = whole(&ana, &project, &scenario).await;
+        let nobodys = ScenarioId::new(now()).to_string();
+
+        for (method, path, of, body) in routes_with_an_id() {
+            let id = match of {
+                Of::Project => &project,
+                Of::Scenario => &scenario,
+            };
+            let ask = async |user: &Client, id: &str| {
+                let answer = user.send(method.clone(), &path.replace("{id}", id), body.clone()).await;
+                assert_eq!(answer.status, 404, "{method} {path}: {}", answer.json);
+                let mut problem = answer.refused(404, "not_found");
+                problem.as_object_mut().unwrap().remove("trace_id");
+                problem
+            };
+            let foreign = ask(&bob, id).await;
+            assert_eq!(foreign, ask(&bob, &nobodys).await, "{method} {path}");
+            // An administrator runs the service, and sees no more of what is others'.
+            assert_eq!(foreign, ask(&admin, id).await, "{method} {path}");
+        }
+        assert_eq!(whole(&ana, &project, &scenario).await, before);
+        assert_eq!(bob.get("/projects").await.is(200)["total"], 0);
+        app.stop().await;
+    }
+
+    async fn an_owner_is_found_on_every_route(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = app.register().await;
+        let project = ana.project().await;
+        let scenario = ana.scenario(&project, json!({})).await;
+        ana.calculate(&scenario).await;
+        ana.reaches(&scenario, "succeeded").await;
+        for (method, path, of, body) in routes_with_an_id() {
+            let id = match of {
+                Of::Project => &project,
+                Of::Scenario => &scenario,
+            };
+            let answer = ana.send(method.clone(), &path.replace("{id}", id), body).await;
+            // Nothing is in motion to be cancelled.
+            let cancels = path.ends_with("/calculate") && method == Method::DELETE;
+            let expected: &[u16] = if cancels { &[409] } else { &[200, 201, 204] };
+            assert!(expected.contains(&answer.status), "{method} {path}: {answer:?}");
+        }
+        app.stop().await;
+    }
+
+    async fn a_run_in_motion_cannot_be_called_off_by_another(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let (ana, bob) = (app.register().await, app.register().await);
+        let scenario = ana.plant(crate::app::ENDLESS).await;
+        ana.calculate(&scenario).await;
+        let path = format!("/scenarios/{scenario}/calculate");
+        bob.delete(&path).await.refused(404, "not_found");
+        bob.post(&path, None).await.refused(404, "not_found");
+        assert_eq!(ana.get(&format!("/scenarios/{scenario}")).await.is(200)["status"], "calculating");
+        ana.delete(&path).await.is(200);
+        app.stop().await;
+    }
+
+    async fn without_a_token_every_guarded_route_asks_for_one(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let nobody = app.anonymous();
+        let mut open = Vec::new();
+        for Operation { method, path, guarded, .. } in operations() {
+            if !guarded {
+                open.push(format!("{method} {path}"));
+                continue;
+            }
+            let path = path.replace("{id}", &ScenarioId::new(now()).to_string());
+            for user in [nobody.clone(), nobody.with_token("forged")] {
+                let answer = user.send(method.clone(), &path, None).await;
+                assert_eq!(answer.status, 401, "{method} {path}: {}", answer.json);
+                assert_eq!(answer.header("www-authenticate"), "Bearer");
+                answer.refused(401, "unauthorized");
+            }
+        }
+        open.sort();
+        let meant = [
+            "GET /health",
+            "GET /health/live",
+            "GET /health/ready",
+            "POST /api/v1/auth/login",
+            "POST /api/v1/auth/register",
+        ];
+        assert_eq!(open, meant);
+        app.stop().await;
+    }
+
+    async fn what_is_for_administrators_is_forbidden_to_analysts(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let (ana, admin) = (app.register().await, app.as_admin().await);
+        let guarded: Vec<_> = operations().into_iter().filter(|operation| operation.for_admins).collect();
+        assert!(guarded.iter().any(|operation| operation.path == "/api/v1/cache/invalidate"), "{guarded:?}");
+        for Operation { method, path, .. } in guarded {
+            ana.send(method.clone(), &path, None).await.refused(403, "forbidden");
+            admin.send(method, &path, None).await.is(200);
+        }
+        app.stop().await;
+    }
+
+    async fn every_documented_route_is_there(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let admin = app.as_admin().await;
+        let nowhere = admin.get("/nowhere").await.refused(404, "not_found");
+        for Operation { method, path, .. } in operations() {
+            let at = path.replace("{id}", &ScenarioId::new(now()).to_string());
+            let answer = admin.send(method.clone(), &at, Some(json!({}))).await;
+            assert_ne!(answer.status, 405, "{method} {path}");
+            assert_ne!((answer.status, &answer.json["detail"]), (404, &nowhere["detail"]), "{method} {path}");
+            assert!(answer.status < 500, "{method} {path}: {answer:?}");
+        }
+        app.stop().await;
+    }
+}

@@ -1,0 +1,85 @@
+//! Bodies, read within their limit.
+
+use std::time::Duration;
+
+use axum::{
+    body::BodyDataStream,
+    extract::{FromRequest, Request},
+};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use crate::{App, Problem, extract::parse};
+
+/// A JSON body.
+pub(crate) struct Body<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        parse(&read_json(request, app).await?).map(Self)
+    }
+}
+
+/// The bytes of a JSON body.
+pub(crate) async fn read_json(request: Request, app: &App) -> Result<Bytes, Problem> {
+    let is_json = is_json(request.headers());
+    let body = read(request.into_body().into_data_stream(), app.settings.body_limit).await?;
+    if is_json {
+        return Ok(body);
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "media_type",
+        "the body must be JSON with Content-Type: application/json",
+    ))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+/// A client that is still sending does not see an answer, only a broken connection. So much of a body
+/// that is too large is therefore taken in, and thrown away, before it is refused.
+const THROWN_AWAY: usize = 64 << 20;
+
+/// … unless it pauses for so long: then it waits for the answer.
+const PAUSE: Duration = Duration::from_millis(250);
+
+async fn read(mut body: BodyDataStream, limit: usize) -> Result<Bytes, Problem> {
+    let mut kept = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_| unreadable())?;
+        if kept.len() + chunk.len() > limit {
+            throw_away(body).await;
+            return Err(too_large(limit));
+        }
+        kept.extend_from_slice(&chunk);
+    }
+    Ok(kept.freeze())
+}
+
+async fn throw_away(mut body: BodyDataStream) {
+    let mut length = 0;
+    while let Ok(Some(Ok(chunk))) = timeout(PAUSE, body.next()).await {
+        length += chunk.len();
+        if length > THROWN_AWAY {
+            return;
+        }
+    }
+}
+
+fn too_large(limit: usize) -> Problem {
+    let detail = format!("the body is larger than the {limit} bytes that this service accepts");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body.too_large", detail)
+}
+
+fn unreadable() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "body.unreadable", "the body ended before it was complete")
+}
