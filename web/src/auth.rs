@@ -203,3 +203,31 @@ impl FromRequestParts<App> for Caller {
         Ok(Self { user, role })
     }
 }
+
+/// An administrator who asks; others are refused before anything else of the request is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admin(pub Caller);
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        caller.must_be_admin()?;
+        Ok(Self(caller))
+    }
+}
+
+/// A user who asks and is no viewer; viewers are refused before anything else is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Writer(pub Caller);
+
+impl FromRequestParts<App> for Writer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        caller.must_write()?;
+        Ok(Self(caller))
+    }
+}

@@ -20,7 +20,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::users::analyst;
 use crate::{
     App, Problem,
-    auth::Caller,
+    auth::Admin,
     body::Body,
     problem::{FieldError, ProblemBody},
 };
@@ -78,10 +78,9 @@ struct Made {
 )]
 async fn create(
     State(app): State<App>,
-    caller: Caller,
+    _: Admin,
     Body(new): Body<NewUsers>,
 ) -> Result<(StatusCode, Json<Made>), Problem> {
-    caller.must_be_admin()?;
     check(&new.users)?;
     let now = app.now();
     let users: Vec<_> = new.users.into_iter().map(|person| person.user(now)).collect();

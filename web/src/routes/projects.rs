@@ -2,6 +2,7 @@
 
 use axum::{Json, extract::State};
 use http::{StatusCode, header::LOCATION};
+use safire_actors::database::DatabaseError;
 use safire_domain::{
     ProjectId, ScenarioId,
     engine::InputDocument,
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     App, Problem,
-    auth::Caller,
+    auth::{Caller, Writer},
     body::Body,
     extract::{Id, Query},
     page::{Page, Range},
@@ -78,10 +79,9 @@ struct Created {
 )]
 async fn create(
     State(app): State<App>,
-    caller: Caller,
+    Writer(caller): Writer,
     Body(new): Body<NewProject>,
 ) -> Result<(StatusCode, [(http::HeaderName, String); 1], Json<Created>), Problem> {
-    caller.must_write()?;
     let now = app.now();
     let pathway = pathway(new.process, new.feedstock, new.country)?;
     let project = Project {
@@ -98,7 +98,8 @@ async fn create(
         None => None,
     };
     let (project_row, scenario_row) = (project.clone(), first.clone());
-    app.database
+    let made = app
+        .database
         .write(move |c| {
             Box::pin(c.transaction(move |c| {
                 Box::pin(async move {
@@ -110,7 +111,14 @@ async fn create(
                 })
             }))
         })
-        .await?;
+        .await;
+    match made {
+        // The owner was removed at this moment.
+        Err(DatabaseError::Store(safire_store::Error::Dangling(_))) => {
+            return Err(Problem::unauthorized("the account no longer exists"));
+        }
+        made => made?,
+    }
     let (scenario, run) = match first {
         Some(scenario) => begin(&app, caller, scenario.id).await?,
         None => (None, None),

@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{auth::check_password, new_users};
 use crate::{
     App, Problem,
-    auth::Caller,
+    auth::{Admin, Caller},
     body::Body,
     extract::{Id, Query},
     page::{Page, Range},
@@ -114,10 +114,9 @@ pub(super) fn analyst() -> Role {
 )]
 async fn create(
     State(app): State<App>,
-    caller: Caller,
+    _: Admin,
     Body(new): Body<NewUser>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<User>), Problem> {
-    caller.must_be_admin()?;
     let password_hash = match (new.password, &new.email) {
         (Some(password), Some(_)) => {
             check_password(&password)?;
@@ -213,11 +212,10 @@ impl UserChange {
 )]
 async fn replace(
     State(app): State<App>,
-    caller: Caller,
+    Admin(caller): Admin,
     Id(id): Id<UserId>,
     Body(text): Body<UserText>,
 ) -> Result<Json<User>, Problem> {
-    caller.must_be_admin()?;
     let change = UserChange {
         name: Some(text.name),
         global_id: Some(text.global_id),
@@ -307,8 +305,7 @@ async fn write(app: &App, caller: Caller, id: UserId, change: UserChange) -> Res
         (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
-async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<UserId>) -> Result<StatusCode, Problem> {
-    caller.must_be_admin()?;
+async fn remove(State(app): State<App>, Admin(caller): Admin, Id(id): Id<UserId>) -> Result<StatusCode, Problem> {
     if id == caller.user {
         return Err(Problem::conflict("user.is_self", "you cannot remove yourself; ask another administrator"));
     }
@@ -348,11 +345,10 @@ struct Transfer {
 )]
 async fn transfer(
     State(app): State<App>,
-    caller: Caller,
+    _: Admin,
     Id(id): Id<UserId>,
     Body(to): Body<Transfer>,
 ) -> Result<Json<User>, Problem> {
-    caller.must_be_admin()?;
     let now = app.now();
     match app.database.write(move |c| Box::pin(users::transfer(c, id, to.zone_id, now))).await? {
         Transferred::Yes(user) => {

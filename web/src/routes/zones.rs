@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::projects::nothing;
 use crate::{
     App, Problem,
-    auth::Caller,
+    auth::{Admin, Caller},
     body::Body,
     extract::{InZone, Query},
     page::{Page, Range},
@@ -74,10 +74,9 @@ struct NewZone {
 )]
 async fn create(
     State(app): State<App>,
-    caller: Caller,
+    _: Admin,
     Body(new): Body<NewZone>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Zone>), Problem> {
-    caller.must_be_admin()?;
     let now = app.now();
     let NewZone { zone_id, name, description } = new;
     let zone = Zone { zone_id, name, description, version: 1, created_at: now, updated_at: now };
@@ -226,11 +225,10 @@ struct ZoneText {
 )]
 async fn replace(
     State(app): State<App>,
-    caller: Caller,
+    _: Admin,
     InZone(id): InZone,
     Body(text): Body<ZoneText>,
 ) -> Result<Json<Zone>, Problem> {
-    caller.must_be_admin()?;
     let now = app.now();
     let zone = app
         .database
@@ -260,8 +258,7 @@ async fn replace(
         (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
-async fn remove(State(app): State<App>, caller: Caller, InZone(id): InZone) -> Result<StatusCode, Problem> {
-    caller.must_be_admin()?;
+async fn remove(State(app): State<App>, _: Admin, InZone(id): InZone) -> Result<StatusCode, Problem> {
     match app.database.write(move |c| Box::pin(async move { zones::remove(c, &id).await })).await? {
         ZoneRemoval::Removed => Ok(StatusCode::NO_CONTENT),
         ZoneRemoval::HasMembers => {
