@@ -13,7 +13,7 @@ use safire_actors::{
     database, scenarios,
     supervisor::Policy,
 };
-use safire_domain::{ProjectId, UserId, clock::SystemClock};
+use safire_domain::{ProjectId, clock::SystemClock, user::Access};
 use safire_store::{projects, users};
 use safire_test_support::{TestDatabase, analyst, project};
 use sqlx::{PgPool, SqlitePool, postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
@@ -26,9 +26,14 @@ const ROUNDS: usize = 9;
 /// The columns of a project, as the store reads them.
 type Row = (Uuid, Uuid, String, String, i64, DateTime<Utc>, DateTime<Utc>);
 
-const SQL: &str = "SELECT id, owner_id, name, description, version, created_at, updated_at
-             FROM projects
-             WHERE id = $1 AND owner_id = $2";
+/// The store's own text.
+const SQL: &str = "SELECT p.id, p.owner_id, p.name, p.description, p.version, p.created_at, p.updated_at
+             FROM projects p
+             WHERE p.id = $3 AND ($2 OR p.owner_id = $1 OR EXISTS (
+                 SELECT 1
+                 FROM users me
+                 JOIN users mate ON mate.zone_id = me.zone_id
+                 WHERE me.id = $1 AND mate.id = p.owner_id))";
 
 #[tokio::main]
 async fn main() {
@@ -56,29 +61,32 @@ impl Reader {
         }
     }
 
-    async fn read(&self, id: ProjectId, user: UserId) {
+    async fn read(&self, id: ProjectId, access: Access) {
+        let (user, admin) = (access.user.uuid(), access.is_admin());
         let row: Option<Row> = match self {
             Self::Actor(system) => {
-                let found = system.database.read(move |c| Box::pin(projects::find(c, user, id))).await;
+                let found = system.database.read(move |c| Box::pin(projects::find(c, access, id))).await;
                 found.expect("reads").expect("is there");
                 return;
             }
-            Self::Postgres(pool) => sqlx::query_as(SQL).bind(id.uuid()).bind(user.uuid()).fetch_optional(pool).await,
-            Self::Sqlite(pool) => sqlx::query_as(SQL).bind(id.uuid()).bind(user.uuid()).fetch_optional(pool).await,
+            Self::Postgres(pool) => {
+                sqlx::query_as(SQL).bind(user).bind(admin).bind(id.uuid()).fetch_optional(pool).await
+            }
+            Self::Sqlite(pool) => sqlx::query_as(SQL).bind(user).bind(admin).bind(id.uuid()).fetch_optional(pool).await,
         }
         .expect("reads");
         row.expect("is there");
     }
 
     /// Reads per second of all callers together.
-    async fn rate(&self, ids: &Arc<[ProjectId]>, user: UserId) -> f64 {
+    async fn rate(&self, ids: &Arc<[ProjectId]>, access: Access) -> f64 {
         let begun = Instant::now();
         let callers: Vec<_> = (0..CALLERS)
             .map(|caller| {
                 let (reader, ids) = (self.clone(), Arc::clone(ids));
                 tokio::spawn(async move {
                     for n in 0..READS {
-                        reader.read(ids[(caller * 31 + n) % ids.len()], user).await;
+                        reader.read(ids[(caller * 31 + n) % ids.len()], access).await;
                     }
                 })
             })
@@ -111,7 +119,7 @@ async fn compare(name: &str, database: &TestDatabase, connections: usize) {
     system.stop().await.expect("stops");
 }
 
-async fn fill(database: &TestDatabase) -> (UserId, Arc<[ProjectId]>) {
+async fn fill(database: &TestDatabase) -> (Access, Arc<[ProjectId]>) {
     let mut c = database.prepared().await;
     let user = analyst();
     users::insert(&mut c, &user, None).await.expect("inserts");
@@ -121,7 +129,7 @@ async fn fill(database: &TestDatabase) -> (UserId, Arc<[ProjectId]>) {
         projects::insert(&mut c, &project).await.expect("inserts");
         ids.push(project.id);
     }
-    (user.id, ids.into())
+    (Access::of(&user), ids.into())
 }
 
 async fn start(database: &TestDatabase, connections: usize) -> System {

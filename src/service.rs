@@ -181,14 +181,10 @@ async fn make_first_admin(config: &Config, target: &Target, auth: &Auth, clock: 
     check_password(password.expose_secret()).context("admin.password")?;
     let hash = auth.hash(password.clone()).await.map_err(|_| anyhow::anyhow!("the password cannot be hashed"))?;
     let now = clock.now();
-    let id = UserId::new(now);
     let admin = User {
-        id,
-        global_id: id.to_string(),
-        name: Name::try_from("Administrator".to_owned())?,
         email: Some(Email::try_from(config.admin.email.clone()).context("admin.email")?),
         role: Role::Admin,
-        created_at: now,
+        ..User::new(UserId::new(now), Name::try_from("Administrator".to_owned())?, now)
     };
     match users::insert(&mut connection, &admin, Some(&hash)).await {
         // Another replica was first.

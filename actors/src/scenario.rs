@@ -8,7 +8,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef};
-use safire_domain::{RunId, ScenarioId, UserId, run::Outcome};
+use safire_domain::{RunId, ScenarioId, run::Outcome, user::Access};
 use safire_store::runs::{self, Accepted, Assignment, Cancelled, Request};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -26,8 +26,8 @@ const LINGERING: Duration = Duration::from_millis(200);
 
 /// What a scenario is told: first what its registry forwards, then what it hears from its own tasks.
 pub(crate) enum Message {
-    Calculate { user: UserId, permit: Permit, reply: Reply<CalculateAnswer> },
-    Cancel { user: UserId, reply: Reply<CancelAnswer> },
+    Calculate { access: Access, permit: Permit, reply: Reply<CalculateAnswer> },
+    Cancel { access: Access, reply: Reply<CancelAnswer> },
     Wait { run: RunId, reply: Reply<()> },
     Resume(Assignment),
     Answered(Answer),
@@ -66,8 +66,8 @@ pub(crate) struct State {
 }
 
 enum Question {
-    Calculate { user: UserId, permit: Permit, reply: Reply<CalculateAnswer> },
-    Cancel { user: UserId, reply: Reply<CancelAnswer> },
+    Calculate { access: Access, permit: Permit, reply: Reply<CalculateAnswer> },
+    Cancel { access: Access, reply: Reply<CancelAnswer> },
 }
 
 /// The run that this process calculates.
@@ -97,13 +97,13 @@ impl Actor for ScenarioActor {
     ) -> Result<(), ActorProcessingErr> {
         self.context.pass("scenario");
         match message {
-            Message::Calculate { user, permit, reply } => {
+            Message::Calculate { access, permit, reply } => {
                 state.handled += 1;
-                state.questions.push_back(Question::Calculate { user, permit, reply });
+                state.questions.push_back(Question::Calculate { access, permit, reply });
             }
-            Message::Cancel { user, reply } => {
+            Message::Cancel { access, reply } => {
                 state.handled += 1;
-                state.questions.push_back(Question::Cancel { user, reply });
+                state.questions.push_back(Question::Cancel { access, reply });
             }
             Message::Wait { run, reply } => {
                 state.handled += 1;
@@ -179,13 +179,13 @@ impl ScenarioActor {
         tokio::spawn(async move {
             let now = context.clock.now();
             let answer = match question {
-                Question::Calculate { user, permit, reply } => {
-                    let request = Request { user, scenario, run: RunId::new(now), lease: lease(&context), now };
+                Question::Calculate { access, permit, reply } => {
+                    let request = Request { access, scenario, run: RunId::new(now), lease: lease(&context), now };
                     let answer = database.write(move |c| Box::pin(runs::accept(c, request))).await;
                     Answer::Calculate { answer, permit, reply }
                 }
-                Question::Cancel { user, reply } => {
-                    let answer = database.write(move |c| Box::pin(runs::cancel(c, user, scenario, now))).await;
+                Question::Cancel { access, reply } => {
+                    let answer = database.write(move |c| Box::pin(runs::cancel(c, access, scenario, now))).await;
                     Answer::Cancel { answer, reply }
                 }
             };
@@ -324,6 +324,7 @@ impl From<Result<Accepted, DatabaseError>> for CalculateAnswer {
             Ok(Accepted::New(run, _) | Accepted::Same(run)) => Self::Run(run),
             Ok(Accepted::Busy(run)) => Self::Busy(run),
             Ok(Accepted::Invalid(invalid)) => Self::Invalid(invalid),
+            Ok(Accepted::Forbidden) => Self::Forbidden,
             Ok(Accepted::Unknown) => Self::Unknown,
             Err(error) => Self::Failed(error),
         }

@@ -14,7 +14,7 @@ use std::{
 
 use chrono::TimeDelta;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
-use safire_domain::{RunId, ScenarioId, Timestamp, UserId, engine::Invalid, run::Run};
+use safire_domain::{RunId, ScenarioId, Timestamp, engine::Invalid, run::Run, user::Access};
 use safire_store::{
     Engine,
     runs::{self, Assignment, Cancelled, Claim, Lease},
@@ -44,7 +44,9 @@ pub enum CalculateAnswer {
     Busy(RunId),
     /// The scenario's inputs cannot be calculated.
     Invalid(Invalid),
-    /// The user has no such scenario.
+    /// The user may see the scenario but not change it.
+    Forbidden,
+    /// For the user there is no such scenario.
     Unknown,
     /// The database gave no answer; nothing was accepted.
     Failed(DatabaseError),
@@ -100,14 +102,14 @@ impl Scenarios {
     }
 
     /// Has a scenario calculated. A place in the pool is taken first: what is accepted finds room.
-    pub async fn calculate(&self, user: UserId, scenario: ScenarioId) -> Result<CalculateAnswer, Unavailable> {
+    pub async fn calculate(&self, access: Access, scenario: ScenarioId) -> Result<CalculateAnswer, Unavailable> {
         let permit = self.calculations.admit()?;
-        self.slot.call(|reply| Message::Calculate { user, scenario, permit, reply }).await
+        self.slot.call(|reply| Message::Calculate { access, scenario, permit, reply }).await
     }
 
     /// Calls off a scenario's run in motion.
-    pub async fn cancel(&self, user: UserId, scenario: ScenarioId) -> Result<CancelAnswer, Unavailable> {
-        self.slot.call(|reply| Message::Cancel { user, scenario, reply }).await
+    pub async fn cancel(&self, access: Access, scenario: ScenarioId) -> Result<CancelAnswer, Unavailable> {
+        self.slot.call(|reply| Message::Cancel { access, scenario, reply }).await
     }
 
     /// Returns when `run` is no longer in motion in this process, or when `deadline` has passed: then
@@ -131,8 +133,8 @@ impl Scenarios {
 const DRAIN_GRACE: Duration = Duration::from_secs(3);
 
 enum Message {
-    Calculate { user: UserId, scenario: ScenarioId, permit: Permit, reply: Reply<CalculateAnswer> },
-    Cancel { user: UserId, scenario: ScenarioId, reply: Reply<CancelAnswer> },
+    Calculate { access: Access, scenario: ScenarioId, permit: Permit, reply: Reply<CalculateAnswer> },
+    Cancel { access: Access, scenario: ScenarioId, reply: Reply<CancelAnswer> },
     Wait { scenario: ScenarioId, run: RunId, reply: Reply<()> },
     AtRest { scenario: ScenarioId, actor: ActorId, handled: u64 },
     Heartbeat,
@@ -181,12 +183,12 @@ impl Actor for Registry {
         self.context.pass("scenarios");
         match message {
             Message::Calculate { reply, .. } if state.draining.is_some() => reply.refuse(Why::Down),
-            Message::Calculate { user, scenario, permit, reply } => {
-                let message = scenario::Message::Calculate { user, permit, reply };
+            Message::Calculate { access, scenario, permit, reply } => {
+                let message = scenario::Message::Calculate { access, permit, reply };
                 self.forward(&myself, state, scenario, message).await?;
             }
-            Message::Cancel { user, scenario, reply } => {
-                self.forward(&myself, state, scenario, scenario::Message::Cancel { user, reply }).await?;
+            Message::Cancel { access, scenario, reply } => {
+                self.forward(&myself, state, scenario, scenario::Message::Cancel { access, reply }).await?;
             }
             Message::Wait { scenario, run, reply } => match state.scenarios.contains_key(&scenario) {
                 true => self.forward(&myself, state, scenario, scenario::Message::Wait { run, reply }).await?,

@@ -15,8 +15,10 @@ use safire_actors::{
     slot::Why,
     supervisor::Policy,
 };
-use safire_domain::{RunId, ScenarioId, UserId, clock::SystemClock, engine::Quantity, lifecycle::RunState, run::Run};
-use safire_store::{Connection, projects, runs, runs::Cancelled, scenarios as store, users};
+use safire_domain::{
+    RunId, ScenarioId, clock::SystemClock, engine::Quantity, lifecycle::RunState, run::Run, user::Access,
+};
+use safire_store::{Connection, access::Written, projects, runs, runs::Cancelled, scenarios as store, users};
 use safire_test_support::{TestDatabase, analyst, on_both_engines, project, scenario};
 
 /// Panics at a point as often as it was armed, and counts who came by.
@@ -53,7 +55,7 @@ struct Bench {
     system: Arc<System>,
     traps: Arc<Traps>,
     rows: tokio::sync::Mutex<Connection>,
-    user: UserId,
+    user: Access,
 }
 
 /// The engine, but a capacity of 1 t/yr panics, 2 loops until it is called off, 3 loops and never
@@ -85,18 +87,18 @@ impl Bench {
         let user = analyst();
         users::insert(&mut rows, &user, None).await.unwrap();
         let (system, traps) = start(database, adapt).await;
-        Self { system, traps, rows: rows.into(), user: user.id }
+        Self { system, traps, rows: rows.into(), user: Access::of(&user) }
     }
 
     /// A new scenario of the user, with that capacity in t/yr.
     async fn scenario(&self, capacity: f64) -> ScenarioId {
         let mut c = self.rows.lock().await;
-        let owner = users::find(&mut c, self.user).await.unwrap().unwrap();
+        let owner = users::find(&mut c, self.user.user).await.unwrap().unwrap();
         let project = project(&owner);
         let mut scenario = scenario(&project);
         scenario.inputs.plant.capacity = Some(Quantity::new(capacity, "t/yr"));
         projects::insert(&mut c, &project).await.unwrap();
-        assert!(store::insert(&mut c, self.user, &scenario).await.unwrap());
+        assert_eq!(store::insert(&mut c, self.user, &scenario).await.unwrap(), Written::Yes);
         scenario.id
     }
 

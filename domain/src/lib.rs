@@ -1,4 +1,4 @@
-//! What Safire talks about, free of I/O: ids, time, users, projects, scenarios, their runs and the
+//! What Safire talks about, free of I/O: ids, time, users, zones, projects, scenarios, their runs and the
 //! rules by which they change.
 //!
 //! The rules are total functions ([`lifecycle`]) whose whole tables are tests; everything that
@@ -14,6 +14,7 @@ pub mod project;
 pub mod run;
 pub mod scenario;
 pub mod user;
+pub mod zone;
 
 pub use clock::{Clock, Timestamp};
 pub use ids::{KeyId, NodeId, ProjectId, RunId, ScenarioId, SessionId, UserId};

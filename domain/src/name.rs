@@ -1,10 +1,12 @@
 //! Short texts that people give: names, descriptions, e-mail addresses.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
+
+use crate::UserId;
 
 /// Why a text was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -22,15 +24,18 @@ pub enum BadText {
     /// A control character, which would corrupt logs and tables.
     #[error("contains a control character")]
     Control,
+    /// A character that has no place in an id.
+    #[error("contains a character other than A-Z, a-z, 0-9, _ and -")]
+    NotPlain,
     /// Not `name@host`.
     #[error("is not an e-mail address such as ana@example.com")]
     NotAnAddress,
 }
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt) => {
+    ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt, $check:path) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         #[serde(try_from = "String", into = "String")]
         #[schema(value_type = String, min_length = $min, max_length = $max)]
         pub struct $name(String);
@@ -46,7 +51,7 @@ macro_rules! text {
             type Error = BadText;
 
             fn try_from(text: String) -> Result<Self, BadText> {
-                plain(&text, $min, $max)?;
+                $check(&text, $min, $max)?;
                 Ok(Self(text))
             }
         }
@@ -67,15 +72,38 @@ macro_rules! text {
 
 text! {
     /// What a user, project or scenario is called: 1 to 200 characters.
-    Name, 1, 200
+    Name, 1, 200, plain
 }
 text! {
     /// A project's description: up to 2,000 characters.
-    Description, 0, 2000
+    Description, 0, 2000, plain
+}
+text! {
+    /// The id by which other systems know a user: 1 to 128 characters, none of them a control character.
+    GlobalId, 1, 128, printable
+}
+text! {
+    /// The id of a zone: 1 to 64 of A-Z, a-z, 0-9, _ and -.
+    ZoneId, 1, 64, word
+}
+
+impl FromStr for ZoneId {
+    type Err = BadText;
+
+    fn from_str(text: &str) -> Result<Self, BadText> {
+        text.to_owned().try_into()
+    }
+}
+
+impl From<UserId> for GlobalId {
+    /// The global id of a user to whom nobody gave one.
+    fn from(id: UserId) -> Self {
+        Self(id.to_string())
+    }
 }
 
 /// An e-mail address, in lower case: the name that a user signs in with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, format = "email", max_length = 254)]
 pub struct Email(String);
@@ -124,6 +152,17 @@ fn plain(text: &str, min: usize, max: usize) -> Result<(), BadText> {
     Ok(())
 }
 
+fn printable(text: &str, min: usize, max: usize) -> Result<(), BadText> {
+    plain(text, min, max)?;
+    if text.contains('\n') { Err(BadText::Control) } else { Ok(()) }
+}
+
+fn word(text: &str, min: usize, max: usize) -> Result<(), BadText> {
+    plain(text, min, max)?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if text.chars().all(fits) { Ok(()) } else { Err(BadText::NotPlain) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,5 +181,17 @@ mod tests {
         for bad in ["ana", "@example.com", "ana@", "a@b@c", "a b@c"] {
             assert_eq!(Email::try_from(bad.to_owned()), Err(BadText::NotAnAddress), "{bad}");
         }
+    }
+    #[test]
+    fn ids_given_by_people_are_one_line_and_zones_one_word() {
+        assert!(GlobalId::try_from("LDAP:ana müller/7".to_owned()).is_ok());
+        assert_eq!(GlobalId::try_from("two\nlines".to_owned()), Err(BadText::Control));
+        assert!(matches!(GlobalId::try_from("x".repeat(129)), Err(BadText::Length { .. })));
+        assert!("EU-north_1".parse::<ZoneId>().is_ok());
+        assert!(matches!("".parse::<ZoneId>(), Err(BadText::Length { .. })));
+        for bad in ["a b", "a/b", "ä", "a;--"] {
+            assert_eq!(bad.parse::<ZoneId>(), Err(BadText::NotPlain), "{bad}");
+        }
+        assert!(matches!("z".repeat(65).parse::<ZoneId>(), Err(BadText::Length { .. })));
     }
 }

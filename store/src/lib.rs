@@ -3,17 +3,20 @@
 //! Every function takes a [`Connection`] and plain values. Who owns connections, how many there are
 //! and who waits for them is the business of the crate to the right.
 
+pub mod access;
 mod connection;
 mod error;
 pub mod keys;
 pub mod logins;
 pub mod master_data;
+pub mod obstacles;
 pub mod projects;
 pub mod runs;
 pub mod scenarios;
 pub mod schema;
 pub mod sessions;
 pub mod users;
+pub mod zones;
 
 pub use connection::{Connection, Engine, Target};
 pub use error::{Error, Result};

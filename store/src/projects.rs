@@ -1,14 +1,19 @@
-//! Projects. Every function takes the user who asks: another's project does not exist for them.
+//! Projects. Every function takes the access of who asks: see [`crate::access`].
 
 use safire_domain::{
-    ProjectId, Timestamp, UserId,
+    ProjectId, Timestamp,
     name::{Description, Name},
     project::Project,
+    user::Access,
 };
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::{Connection, Error, Result, connection::on};
+use crate::{
+    Connection, Error, Result,
+    access::{Removal, Right, Written, readable, visible_users, writable, writer},
+    connection::on,
+};
 
 const TABLE: &str = "projects";
 
@@ -60,33 +65,48 @@ pub async fn insert(connection: &mut Connection, project: &Project) -> Result<()
     Ok(())
 }
 
-/// One of the user's projects.
-pub async fn find(connection: &mut Connection, user: UserId, id: ProjectId) -> Result<Option<Project>> {
+/// A project that the user may see.
+pub async fn find(connection: &mut Connection, access: Access, id: ProjectId) -> Result<Option<Project>> {
     let row: Option<Row> = on!(connection, c => {
-        sqlx::query_as(
-            "SELECT id, owner_id, name, description, version, created_at, updated_at
-             FROM projects
-             WHERE id = $1 AND owner_id = $2",
-        )
+        sqlx::query_as(concat!(
+            "SELECT p.id, p.owner_id, p.name, p.description, p.version, p.created_at, p.updated_at
+             FROM projects p
+             WHERE p.id = $3 AND ", readable!(),
+        ))
+        .bind(access.user.uuid())
+        .bind(access.is_admin())
         .bind(id.uuid())
-        .bind(user.uuid())
         .fetch_optional(c)
         .await
     })?;
     row.map(Project::try_from).transpose()
 }
 
-/// The user's projects, newest first.
-pub async fn list(connection: &mut Connection, user: UserId, skip: i64, limit: i64) -> Result<Vec<Project>> {
+/// What the user may do with a project.
+pub async fn right(connection: &mut Connection, access: Access, id: ProjectId) -> Result<Right> {
+    let owner: Option<Uuid> = on!(connection, c => {
+        sqlx::query_scalar(concat!("SELECT p.owner_id FROM projects p WHERE p.id = $3 AND ", readable!()))
+            .bind(access.user.uuid())
+            .bind(access.is_admin())
+            .bind(id.uuid())
+            .fetch_optional(c)
+            .await
+    })?;
+    Ok(Right::over(access, owner))
+}
+
+/// The projects that the user may see, newest first.
+pub async fn list(connection: &mut Connection, access: Access, skip: i64, limit: i64) -> Result<Vec<Project>> {
     let rows: Vec<Row> = on!(connection, c => {
-        sqlx::query_as(
+        sqlx::query_as(concat!(
             "SELECT id, owner_id, name, description, version, created_at, updated_at
              FROM projects
-             WHERE owner_id = $1
+             WHERE owner_id IN ", visible_users!(), "
              ORDER BY id DESC
-             LIMIT $3 OFFSET $2",
-        )
-        .bind(user.uuid())
+             LIMIT $4 OFFSET $3",
+        ))
+        .bind(access.user.uuid())
+        .bind(access.is_admin())
         .bind(skip)
         .bind(limit)
         .fetch_all(c)
@@ -95,59 +115,54 @@ pub async fn list(connection: &mut Connection, user: UserId, skip: i64, limit: i
     rows.into_iter().map(Project::try_from).collect()
 }
 
-/// How many projects the user has.
-pub async fn count(connection: &mut Connection, user: UserId) -> Result<i64> {
+/// How many projects the user may see.
+pub async fn count(connection: &mut Connection, access: Access) -> Result<i64> {
     Ok(on!(connection, c => {
-        sqlx::query_scalar("SELECT COUNT(*) FROM projects WHERE owner_id = $1")
-            .bind(user.uuid())
+        sqlx::query_scalar(concat!("SELECT COUNT(*) FROM projects WHERE owner_id IN ", visible_users!()))
+            .bind(access.user.uuid())
+            .bind(access.is_admin())
             .fetch_one(c)
             .await
     })?)
 }
 
-/// Writes a project's name and description over version `project.version`; `false` when that
-/// version is no longer there.
-pub async fn update(connection: &mut Connection, user: UserId, project: &Project, now: Timestamp) -> Result<bool> {
-    let changed = on!(connection, c => {
-        sqlx::query(
-            "UPDATE projects
-             SET name = $1, description = $2, updated_at = $3, version = version + 1
-             WHERE id = $4 AND owner_id = $5 AND version = $6",
-        )
+/// Writes a project's name and description over version `project.version`.
+pub async fn update(connection: &mut Connection, access: Access, project: &Project, now: Timestamp) -> Result<Written> {
+    let changed = on!(&mut *connection, c => {
+        sqlx::query(concat!(
+            "UPDATE projects AS p
+             SET name = $3, description = $4, updated_at = $5, version = version + 1
+             WHERE p.id = $6 AND p.version = $7 AND ", writable!(),
+        ))
+        .bind(writer(access))
+        .bind(access.is_admin())
         .bind(project.name.as_str())
         .bind(project.description.as_str())
         .bind(now)
         .bind(project.id.uuid())
-        .bind(user.uuid())
         .bind(project.version)
         .execute(c)
         .await
         .map(|done| done.rows_affected())
     })?;
-    Ok(changed == 1)
-}
-
-/// How a removal ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removal {
-    /// Gone, with everything below it.
-    Removed,
-    /// A calculation is in motion below it; nothing was removed.
-    InMotion,
-    /// There was nothing to remove.
-    Unknown,
+    if changed == 1 {
+        return Ok(Written::Yes);
+    }
+    Ok(Written::refused(right(connection, access, project.id).await?))
 }
 
 /// Removes a project with its scenarios and their runs, unless one of them is in motion.
-pub async fn remove(connection: &mut Connection, user: UserId, id: ProjectId) -> Result<Removal> {
+pub async fn remove(connection: &mut Connection, access: Access, id: ProjectId) -> Result<Removal> {
     let removed = on!(&mut *connection, c => {
-        sqlx::query(
-            "DELETE FROM projects
-             WHERE id = $1 AND owner_id = $2
-               AND NOT EXISTS (SELECT 1 FROM scenarios WHERE project_id = $1 AND status = 'calculating')",
-        )
+        sqlx::query(concat!(
+            "DELETE FROM projects AS p
+             WHERE p.id = $3
+               AND NOT EXISTS (SELECT 1 FROM scenarios s WHERE s.project_id = p.id AND s.status = 'calculating')
+               AND ", writable!(),
+        ))
+        .bind(writer(access))
+        .bind(access.is_admin())
         .bind(id.uuid())
-        .bind(user.uuid())
         .execute(c)
         .await
         .map(|done| done.rows_affected())
@@ -155,6 +170,5 @@ pub async fn remove(connection: &mut Connection, user: UserId, id: ProjectId) ->
     if removed == 1 {
         return Ok(Removal::Removed);
     }
-    let there = find(connection, user, id).await?.is_some();
-    Ok(if there { Removal::InMotion } else { Removal::Unknown })
+    Ok(Removal::refused(right(connection, access, id).await?))
 }

@@ -4,15 +4,21 @@
 //! by [`safire_domain::lifecycle`]; a change that comes too late writes nothing.
 
 use safire_domain::{
-    NodeId, RunId, ScenarioId, Timestamp, UserId,
+    NodeId, RunId, ScenarioId, Timestamp,
     engine::{BaseAnalysis, ENGINE_VERSION, Failure, Inputs, Invalid},
     lifecycle::{Event, Refused, Rest, RunEvent, RunState, Status},
     run::{MAX_ATTEMPTS, Outcome, Run, Snapshot, fingerprint},
+    user::Access,
 };
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
-use crate::{Connection, Error, Result, connection::on, master_data, scenarios};
+use crate::{
+    Connection, Error, Result,
+    access::{Right, readable},
+    connection::on,
+    master_data, scenarios,
+};
 
 const TABLE: &str = "runs";
 
@@ -67,7 +73,7 @@ pub struct Lease {
 #[derive(Debug, Clone, Copy)]
 pub struct Request {
     /// Who asks.
-    pub user: UserId,
+    pub access: Access,
     /// Which scenario.
     pub scenario: ScenarioId,
     /// The id that a new run gets.
@@ -102,7 +108,9 @@ pub enum Accepted {
     Busy(RunId),
     /// The scenario's inputs cannot be calculated.
     Invalid(Invalid),
-    /// The user has no such scenario.
+    /// The user may see the scenario but not change it.
+    Forbidden,
+    /// For the user there is no such scenario.
     Unknown,
 }
 
@@ -119,9 +127,13 @@ pub async fn accept(connection: &mut Connection, request: Request) -> Result<Acc
 }
 
 async fn try_accept(connection: &mut Connection, request: Request) -> Result<Accepted> {
-    let Some(scenario) = scenarios::find(connection, request.user, request.scenario).await? else {
+    let Some((scenario, right)) = scenarios::find_with_right(connection, request.access, request.scenario).await?
+    else {
         return Ok(Accepted::Unknown);
     };
+    if right != Right::Write {
+        return Ok(Accepted::Forbidden);
+    }
     let edition = master_data::edition(connection).await?;
     let defaults = master_data::default_set(connection, &scenario.pathway).await?;
     let snapshot = Snapshot { given: scenario.inputs, defaults };
@@ -268,21 +280,28 @@ pub enum Cancelled {
     Yes(RunId),
     /// Nothing was in motion.
     NotInMotion,
-    /// The user has no such scenario.
+    /// The user may see the scenario but not change it.
+    Forbidden,
+    /// For the user there is no such scenario.
     Unknown,
 }
 
 /// Calls off the run in motion; the scenario returns to where it was.
 pub async fn cancel(
     connection: &mut Connection,
-    user: UserId,
+    access: Access,
     scenario: ScenarioId,
     now: Timestamp,
 ) -> Result<Cancelled> {
     connection
         .transaction(|c| {
             Box::pin(async move {
-                let Some(scenario) = scenarios::find(c, user, scenario).await? else { return Ok(Cancelled::Unknown) };
+                let Some((scenario, right)) = scenarios::find_with_right(c, access, scenario).await? else {
+                    return Ok(Cancelled::Unknown);
+                };
+                if right != Right::Write {
+                    return Ok(Cancelled::Forbidden);
+                }
                 let Some(run) = scenario.status.in_motion() else { return Ok(Cancelled::NotInMotion) };
                 let Some(found) = motion(c, run).await? else { return Ok(Cancelled::NotInMotion) };
                 let ended = end(c, found, Ending::Cancelled, now).await?;
@@ -506,47 +525,54 @@ pub async fn hand_back(connection: &mut Connection, owner: NodeId) -> Result<u64
     })?)
 }
 
-/// A run of one of the user's scenarios.
-pub async fn find(connection: &mut Connection, user: UserId, scenario: ScenarioId, run: RunId) -> Result<Option<Run>> {
+/// A run of a scenario that the user may see.
+pub async fn find(
+    connection: &mut Connection,
+    access: Access,
+    scenario: ScenarioId,
+    run: RunId,
+) -> Result<Option<Run>> {
     let row: Option<Row> = on!(connection, c => {
-        sqlx::query_as(
+        sqlx::query_as(concat!(
             "SELECT r.id, r.scenario_id, r.revision, r.fingerprint, r.engine_version, r.edition, r.state, r.attempt,
                     r.failure, r.created_at, r.finished_at
              FROM runs r
              JOIN scenarios s ON s.id = r.scenario_id
              JOIN projects p ON p.id = s.project_id
-             WHERE r.id = $1 AND r.scenario_id = $2 AND p.owner_id = $3",
-        )
+             WHERE r.id = $3 AND r.scenario_id = $4 AND ", readable!(),
+        ))
+        .bind(access.user.uuid())
+        .bind(access.is_admin())
         .bind(run.uuid())
         .bind(scenario.uuid())
-        .bind(user.uuid())
         .fetch_optional(c)
         .await
     })?;
     row.map(Run::try_from).transpose()
 }
 
-/// The runs of one of the user's scenarios, newest first.
+/// The runs of a scenario that the user may see, newest first.
 pub async fn list(
     connection: &mut Connection,
-    user: UserId,
+    access: Access,
     scenario: ScenarioId,
     skip: i64,
     limit: i64,
 ) -> Result<Vec<Run>> {
     let rows: Vec<Row> = on!(connection, c => {
-        sqlx::query_as(
+        sqlx::query_as(concat!(
             "SELECT r.id, r.scenario_id, r.revision, r.fingerprint, r.engine_version, r.edition, r.state, r.attempt,
                     r.failure, r.created_at, r.finished_at
              FROM runs r
              JOIN scenarios s ON s.id = r.scenario_id
              JOIN projects p ON p.id = s.project_id
-             WHERE r.scenario_id = $1 AND p.owner_id = $2
+             WHERE r.scenario_id = $3 AND ", readable!(), "
              ORDER BY r.id DESC
-             LIMIT $4 OFFSET $3",
-        )
+             LIMIT $5 OFFSET $4",
+        ))
+        .bind(access.user.uuid())
+        .bind(access.is_admin())
         .bind(scenario.uuid())
-        .bind(user.uuid())
         .bind(skip)
         .bind(limit)
         .fetch_all(c)
@@ -556,24 +582,25 @@ pub async fn list(
 }
 
 /// How many runs the scenario has had.
-pub async fn count(connection: &mut Connection, user: UserId, scenario: ScenarioId) -> Result<i64> {
+pub async fn count(connection: &mut Connection, access: Access, scenario: ScenarioId) -> Result<i64> {
     Ok(on!(connection, c => {
-        sqlx::query_scalar(
+        sqlx::query_scalar(concat!(
             "SELECT COUNT(*)
              FROM runs r
              JOIN scenarios s ON s.id = r.scenario_id
              JOIN projects p ON p.id = s.project_id
-             WHERE r.scenario_id = $1 AND p.owner_id = $2",
-        )
+             WHERE r.scenario_id = $3 AND ", readable!(),
+        ))
+        .bind(access.user.uuid())
+        .bind(access.is_admin())
         .bind(scenario.uuid())
-        .bind(user.uuid())
         .fetch_one(c)
         .await
     })?)
 }
 
 /// A run's result with the inputs that gave it; `None` while there is none. The caller has made sure
-/// that the run is the user's.
+/// that the user may see the run.
 pub async fn result(connection: &mut Connection, run: RunId) -> Result<Option<(BaseAnalysis, Snapshot)>> {
     let row: Option<(Json<BaseAnalysis>, Json<Snapshot>)> = on!(connection, c => {
         sqlx::query_as("SELECT result, snapshot FROM runs WHERE id = $1 AND state = 'succeeded'")

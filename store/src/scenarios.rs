@@ -1,16 +1,22 @@
-//! Scenarios, seen by the user who owns their project.
+//! Scenarios: whoever may see or change their project may see or change them.
 
 use safire_domain::{
-    ProjectId, RunId, ScenarioId, Timestamp, UserId,
+    ProjectId, RunId, ScenarioId, Timestamp,
     engine::InputDocument,
     lifecycle::{Rest, Status, StatusName},
     name::Name,
     scenario::{Pathway, Scenario},
+    user::Access,
 };
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
-use crate::{Connection, Error, Result, connection::on, projects::Removal};
+use crate::{
+    Connection, Error, Result,
+    access::{Removal, Right, Written, readable, writable, writer},
+    connection::on,
+    projects,
+};
 
 const TABLE: &str = "scenarios";
 
@@ -29,6 +35,14 @@ struct Row {
     version: i64,
     created_at: Timestamp,
     updated_at: Timestamp,
+}
+
+/// A scenario with the user whose project it is in.
+#[derive(FromRow)]
+struct Owned {
+    #[sqlx(flatten)]
+    scenario: Row,
+    owner_id: Uuid,
 }
 
 impl TryFrom<Row> for Scenario {
@@ -95,17 +109,19 @@ fn rest(name: Option<StatusName>, run: Option<RunId>) -> Result<Rest> {
     }
 }
 
-/// Stores a new scenario in one of the user's projects; `false` when there is no such project.
-pub async fn insert(connection: &mut Connection, user: UserId, scenario: &Scenario) -> Result<bool> {
+/// Stores a new scenario in a project that the user may change.
+pub async fn insert(connection: &mut Connection, access: Access, scenario: &Scenario) -> Result<Written> {
     let status = StatusRow::write(scenario.status);
-    let inserted = on!(connection, c => {
-        sqlx::query(
+    let inserted = on!(&mut *connection, c => {
+        sqlx::query(concat!(
             "INSERT INTO scenarios (id, project_id, name, process, feedstock, country, inputs, revision,
                                     status, run_id, rest_status, rest_run_id, version, created_at, updated_at)
-             SELECT $1, p.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+             SELECT $3, p.id, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
              FROM projects p
-             WHERE p.id = $2 AND p.owner_id = $16",
-        )
+             WHERE p.id = $4 AND ", writable!(),
+        ))
+        .bind(writer(access))
+        .bind(access.is_admin())
         .bind(scenario.id.uuid())
         .bind(scenario.project_id.uuid())
         .bind(scenario.name.as_str())
@@ -121,52 +137,72 @@ pub async fn insert(connection: &mut Connection, user: UserId, scenario: &Scenar
         .bind(scenario.version)
         .bind(scenario.created_at)
         .bind(scenario.updated_at)
-        .bind(user.uuid())
         .execute(c)
         .await
         .map(|done| done.rows_affected())
     })?;
-    Ok(inserted == 1)
+    if inserted == 1 {
+        return Ok(Written::Yes);
+    }
+    Ok(Written::refused(projects::right(connection, access, scenario.project_id).await?))
 }
 
-/// One of the user's scenarios.
-pub async fn find(connection: &mut Connection, user: UserId, id: ScenarioId) -> Result<Option<Scenario>> {
-    let row: Option<Row> = on!(connection, c => {
-        sqlx::query_as(
+/// A scenario that the user may see.
+pub async fn find(connection: &mut Connection, access: Access, id: ScenarioId) -> Result<Option<Scenario>> {
+    Ok(find_with_right(connection, access, id).await?.map(|(scenario, _)| scenario))
+}
+
+/// A scenario that the user may see, and what they may do with it.
+pub async fn find_with_right(
+    connection: &mut Connection,
+    access: Access,
+    id: ScenarioId,
+) -> Result<Option<(Scenario, Right)>> {
+    let row: Option<Owned> = on!(connection, c => {
+        sqlx::query_as(concat!(
             "SELECT s.id, s.project_id, s.name, s.process, s.feedstock, s.country, s.inputs, s.revision,
-                    s.status, s.run_id, s.rest_status, s.rest_run_id, s.version, s.created_at, s.updated_at
+                    s.status, s.run_id, s.rest_status, s.rest_run_id, s.version, s.created_at, s.updated_at,
+                    p.owner_id
              FROM scenarios s
              JOIN projects p ON p.id = s.project_id
-             WHERE s.id = $1 AND p.owner_id = $2",
-        )
+             WHERE s.id = $3 AND ", readable!(),
+        ))
+        .bind(access.user.uuid())
+        .bind(access.is_admin())
         .bind(id.uuid())
-        .bind(user.uuid())
         .fetch_optional(c)
         .await
     })?;
-    row.map(Scenario::try_from).transpose()
+    let Some(Owned { scenario, owner_id }) = row else { return Ok(None) };
+    Ok(Some((scenario.try_into()?, Right::over(access, Some(owner_id)))))
 }
 
-/// The scenarios of one of the user's projects, oldest first.
+/// What the user may do with a scenario.
+async fn right(connection: &mut Connection, access: Access, id: ScenarioId) -> Result<Right> {
+    Ok(find_with_right(connection, access, id).await?.map_or(Right::None, |(_, right)| right))
+}
+
+/// The scenarios of a project that the user may see, oldest first.
 pub async fn list(
     connection: &mut Connection,
-    user: UserId,
+    access: Access,
     project: ProjectId,
     skip: i64,
     limit: i64,
 ) -> Result<Vec<Scenario>> {
     let rows: Vec<Row> = on!(connection, c => {
-        sqlx::query_as(
+        sqlx::query_as(concat!(
             "SELECT s.id, s.project_id, s.name, s.process, s.feedstock, s.country, s.inputs, s.revision,
                     s.status, s.run_id, s.rest_status, s.rest_run_id, s.version, s.created_at, s.updated_at
              FROM scenarios s
              JOIN projects p ON p.id = s.project_id
-             WHERE s.project_id = $1 AND p.owner_id = $2
+             WHERE s.project_id = $3 AND ", readable!(), "
              ORDER BY s.id
-             LIMIT $4 OFFSET $3",
-        )
+             LIMIT $5 OFFSET $4",
+        ))
+        .bind(access.user.uuid())
+        .bind(access.is_admin())
         .bind(project.uuid())
-        .bind(user.uuid())
         .bind(skip)
         .bind(limit)
         .fetch_all(c)
@@ -176,31 +212,39 @@ pub async fn list(
 }
 
 /// How many scenarios the project has.
-pub async fn count(connection: &mut Connection, user: UserId, project: ProjectId) -> Result<i64> {
+pub async fn count(connection: &mut Connection, access: Access, project: ProjectId) -> Result<i64> {
     Ok(on!(connection, c => {
-        sqlx::query_scalar(
+        sqlx::query_scalar(concat!(
             "SELECT COUNT(*)
              FROM scenarios s
              JOIN projects p ON p.id = s.project_id
-             WHERE s.project_id = $1 AND p.owner_id = $2",
-        )
+             WHERE s.project_id = $3 AND ", readable!(),
+        ))
+        .bind(access.user.uuid())
+        .bind(access.is_admin())
         .bind(project.uuid())
-        .bind(user.uuid())
         .fetch_one(c)
         .await
     })?)
 }
 
-/// Writes a scenario's name, pathway, inputs and revision over version `scenario.version`; `false`
-/// when that version is no longer there.
-pub async fn update(connection: &mut Connection, scenario: &Scenario, now: Timestamp) -> Result<bool> {
-    let changed = on!(connection, c => {
-        sqlx::query(
+/// Writes a scenario's name, pathway, inputs and revision over version `scenario.version`.
+pub async fn update(
+    connection: &mut Connection,
+    access: Access,
+    scenario: &Scenario,
+    now: Timestamp,
+) -> Result<Written> {
+    let changed = on!(&mut *connection, c => {
+        sqlx::query(concat!(
             "UPDATE scenarios
-             SET name = $1, process = $2, feedstock = $3, country = $4, inputs = $5, revision = $6,
-                 updated_at = $7, version = version + 1
-             WHERE id = $8 AND version = $9",
-        )
+             SET name = $3, process = $4, feedstock = $5, country = $6, inputs = $7, revision = $8,
+                 updated_at = $9, version = version + 1
+             WHERE id = $10 AND version = $11
+               AND EXISTS (SELECT 1 FROM projects p WHERE p.id = scenarios.project_id AND ", writable!(), ")",
+        ))
+        .bind(writer(access))
+        .bind(access.is_admin())
         .bind(scenario.name.as_str())
         .bind(&scenario.pathway.process)
         .bind(&scenario.pathway.feedstock)
@@ -214,19 +258,23 @@ pub async fn update(connection: &mut Connection, scenario: &Scenario, now: Times
         .await
         .map(|done| done.rows_affected())
     })?;
-    Ok(changed == 1)
+    if changed == 1 {
+        return Ok(Written::Yes);
+    }
+    Ok(Written::refused(right(connection, access, scenario.id).await?))
 }
 
 /// Removes a scenario with its runs, unless one of them is in motion.
-pub async fn remove(connection: &mut Connection, user: UserId, id: ScenarioId) -> Result<Removal> {
+pub async fn remove(connection: &mut Connection, access: Access, id: ScenarioId) -> Result<Removal> {
     let removed = on!(&mut *connection, c => {
-        sqlx::query(
+        sqlx::query(concat!(
             "DELETE FROM scenarios
-             WHERE id = $1 AND status <> 'calculating'
-               AND project_id IN (SELECT id FROM projects WHERE owner_id = $2)",
-        )
+             WHERE id = $3 AND status <> 'calculating'
+               AND EXISTS (SELECT 1 FROM projects p WHERE p.id = scenarios.project_id AND ", writable!(), ")",
+        ))
+        .bind(writer(access))
+        .bind(access.is_admin())
         .bind(id.uuid())
-        .bind(user.uuid())
         .execute(c)
         .await
         .map(|done| done.rows_affected())
@@ -234,8 +282,7 @@ pub async fn remove(connection: &mut Connection, user: UserId, id: ScenarioId) -
     if removed == 1 {
         return Ok(Removal::Removed);
     }
-    let there = find(connection, user, id).await?.is_some();
-    Ok(if there { Removal::InMotion } else { Removal::Unknown })
+    Ok(Removal::refused(right(connection, access, id).await?))
 }
 
 /// Moves a scenario of version `version` to `status`; `false` when that version is no longer there.

@@ -12,11 +12,12 @@ use safire_domain::{
     project::Project,
     run::{MAX_ATTEMPTS, Outcome},
     scenario::Scenario,
-    user::User,
+    user::{Access, User},
 };
 use safire_store::{
-    Connection, Error, master_data, projects,
-    projects::Removal,
+    Connection, Error,
+    access::{Removal, Written},
+    master_data, projects,
     runs::{self, Accepted, Assignment, Cancelled, Claim, Lease, Request},
     scenarios, schema, users,
 };
@@ -35,8 +36,18 @@ async fn plant(c: &mut Connection) -> Plant {
     let scenario = scenario(&project);
     users::insert(c, &user, Some("hash")).await.unwrap();
     projects::insert(c, &project).await.unwrap();
-    assert!(scenarios::insert(c, user.id, &scenario).await.unwrap());
+    assert_eq!(scenarios::insert(c, Access::of(&user), &scenario).await.unwrap(), Written::Yes);
     Plant { user, project, scenario }
+}
+
+impl Plant {
+    fn access(&self) -> Access {
+        Access::of(&self.user)
+    }
+
+    async fn edit(&self, c: &mut Connection, scenario: &Scenario) {
+        assert_eq!(scenarios::update(c, self.access(), scenario, now()).await.unwrap(), Written::Yes);
+    }
 }
 
 fn lease(owner: NodeId) -> Lease {
@@ -45,7 +56,7 @@ fn lease(owner: NodeId) -> Lease {
 
 fn request(plant: &Plant, node: NodeId) -> Request {
     let now = now();
-    Request { user: plant.user.id, scenario: plant.scenario.id, run: RunId::new(now), lease: lease(node), now }
+    Request { access: plant.access(), scenario: plant.scenario.id, run: RunId::new(now), lease: lease(node), now }
 }
 
 async fn accepted(c: &mut Connection, plant: &Plant, node: NodeId) -> Assignment {
@@ -60,11 +71,11 @@ fn outcome(assignment: &Assignment) -> Outcome {
 }
 
 async fn status(c: &mut Connection, plant: &Plant) -> Status {
-    scenarios::find(c, plant.user.id, plant.scenario.id).await.unwrap().unwrap().status
+    scenarios::find(c, plant.access(), plant.scenario.id).await.unwrap().unwrap().status
 }
 
 async fn run_state(c: &mut Connection, plant: &Plant, run: RunId) -> RunState {
-    runs::find(c, plant.user.id, plant.scenario.id, run).await.unwrap().unwrap().state
+    runs::find(c, plant.access(), plant.scenario.id, run).await.unwrap().unwrap().state
 }
 
 fn claim(node: NodeId, abandoned_before: Timestamp) -> Claim {
@@ -87,7 +98,7 @@ on_both_engines! {
         assert_eq!(users::find(&mut c, user.id).await.unwrap().as_ref(), Some(&user));
         let email = user.email.clone().unwrap();
         assert_eq!(users::credentials(&mut c, &email).await.unwrap(), Some((user.clone(), "hash".into())));
-        let double = User { id: analyst().id, global_id: "other".into(), ..user };
+        let double = User { email: user.email, ..analyst() };
         assert!(matches!(users::insert(&mut c, &double, None).await, Err(Error::Duplicate(_))));
         assert!(!users::has_admin(&mut c).await.unwrap());
     }
@@ -99,35 +110,13 @@ on_both_engines! {
         assert_eq!(users::credentials(&mut c, &user.email.unwrap()).await.unwrap(), None);
     }
 
-    async fn what_belongs_to_another_user_does_not_exist(database: &TestDatabase) {
-        let mut c = database.prepared().await;
-        let mine = plant(&mut c).await;
-        let other = plant(&mut c).await.user.id;
-        let run = accepted(&mut c, &mine, NodeId::new(now())).await.run;
-        let (project, scenario) = (mine.project.id, mine.scenario.id);
-        assert_eq!(projects::find(&mut c, other, project).await.unwrap(), None);
-        assert_eq!(projects::list(&mut c, other, 0, 100).await.unwrap().len(), 1);
-        assert!(!projects::update(&mut c, other, &mine.project, now()).await.unwrap());
-        assert_eq!(projects::remove(&mut c, other, project).await.unwrap(), Removal::Unknown);
-        assert_eq!(scenarios::find(&mut c, other, scenario).await.unwrap(), None);
-        assert_eq!(scenarios::list(&mut c, other, project, 0, 100).await.unwrap(), []);
-        assert_eq!(scenarios::count(&mut c, other, project).await.unwrap(), 0);
-        assert_eq!(scenarios::remove(&mut c, other, scenario).await.unwrap(), Removal::Unknown);
-        assert!(!scenarios::insert(&mut c, other, &safire_test_support::scenario(&mine.project)).await.unwrap());
-        assert_eq!(runs::find(&mut c, other, scenario, run).await.unwrap(), None);
-        assert_eq!(runs::list(&mut c, other, scenario, 0, 100).await.unwrap(), []);
-        assert_eq!(runs::count(&mut c, other, scenario).await.unwrap(), 0);
-        assert_eq!(runs::cancel(&mut c, other, scenario, now()).await.unwrap(), Cancelled::Unknown);
-        let foreign = Request { user: other, ..request(&mine, NodeId::new(now())) };
-        assert!(matches!(runs::accept(&mut c, foreign).await.unwrap(), Accepted::Unknown));
-    }
-
     async fn a_project_is_written_over_the_version_that_was_read_and_no_other(database: &TestDatabase) {
         let mut c = database.prepared().await;
-        let Plant { user, project, .. } = plant(&mut c).await;
-        assert!(projects::update(&mut c, user.id, &project, now()).await.unwrap());
-        assert!(!projects::update(&mut c, user.id, &project, now()).await.unwrap());
-        assert_eq!(projects::find(&mut c, user.id, project.id).await.unwrap().unwrap().version, 2);
+        let plant = plant(&mut c).await;
+        let (me, project) = (plant.access(), plant.project);
+        assert_eq!(projects::update(&mut c, me, &project, now()).await.unwrap(), Written::Yes);
+        assert_eq!(projects::update(&mut c, me, &project, now()).await.unwrap(), Written::Stale);
+        assert_eq!(projects::find(&mut c, me, project.id).await.unwrap().unwrap().version, 2);
     }
 
     async fn lists_come_in_pages_and_in_order(database: &TestDatabase) {
@@ -136,9 +125,9 @@ on_both_engines! {
         for _ in 0..4 {
             projects::insert(&mut c, &project(&user)).await.unwrap();
         }
-        assert_eq!(projects::count(&mut c, user.id).await.unwrap(), 5);
-        let newest = projects::list(&mut c, user.id, 0, 3).await.unwrap();
-        let oldest = projects::list(&mut c, user.id, 3, 3).await.unwrap();
+        assert_eq!(projects::count(&mut c, Access::of(&user)).await.unwrap(), 5);
+        let newest = projects::list(&mut c, Access::of(&user), 0, 3).await.unwrap();
+        let oldest = projects::list(&mut c, Access::of(&user), 3, 3).await.unwrap();
         assert_eq!((newest.len(), oldest.len()), (3, 2));
         let ids: Vec<_> = newest.iter().chain(&oldest).map(|project| project.id).collect();
         assert!(ids.is_sorted_by(|a, b| a > b));
@@ -147,11 +136,12 @@ on_both_engines! {
 
     async fn inputs_come_back_to_the_bit(database: &TestDatabase) {
         let mut c = database.prepared().await;
-        let Plant { user, mut scenario, .. } = plant(&mut c).await;
+        let plant = plant(&mut c).await;
+        let mut scenario = plant.scenario.clone();
         for value in [0.1 + 0.2, 1.0 / 3.0, 5e-324, 1.797e308, 123_456_789.123_456_79, 1e23] {
             scenario.inputs.plant.capacity = Some(Quantity::new(value, "kt/yr"));
-            assert!(scenarios::update(&mut c, &scenario, now()).await.unwrap());
-            let read = scenarios::find(&mut c, user.id, scenario.id).await.unwrap().unwrap();
+            plant.edit(&mut c, &scenario).await;
+            let read = scenarios::find(&mut c, plant.access(), scenario.id).await.unwrap().unwrap();
             assert_eq!(read.inputs.plant.capacity.as_ref().unwrap().value.to_bits(), value.to_bits());
             scenario.version = read.version;
         }
@@ -164,7 +154,7 @@ on_both_engines! {
         let assignment = accepted(&mut c, &plant, node).await;
         let Accepted::Same(again) = runs::accept(&mut c, request(&plant, node)).await.unwrap() else { panic!() };
         assert_eq!(again.id, assignment.run);
-        assert_eq!(runs::count(&mut c, plant.user.id, plant.scenario.id).await.unwrap(), 1);
+        assert_eq!(runs::count(&mut c, plant.access(), plant.scenario.id).await.unwrap(), 1);
         assert!(matches!(status(&mut c, &plant).await, Status::Calculating { run, before: Rest::Draft } if run == again.id));
     }
 
@@ -190,9 +180,9 @@ on_both_engines! {
         let plant = plant(&mut c).await;
         let node = NodeId::new(now());
         let assignment = accepted(&mut c, &plant, node).await;
-        let mut edited = scenarios::find(&mut c, plant.user.id, plant.scenario.id).await.unwrap().unwrap();
+        let mut edited = scenarios::find(&mut c, plant.access(), plant.scenario.id).await.unwrap().unwrap();
         edited.inputs.plant.capacity = Some(Quantity::new(100.0, "kt/yr"));
-        assert!(scenarios::update(&mut c, &edited, now()).await.unwrap());
+        plant.edit(&mut c, &edited).await;
         let busy = runs::accept(&mut c, request(&plant, node)).await.unwrap();
         assert!(matches!(busy, Accepted::Busy(run) if run == assignment.run), "{busy:?}");
         assert!(runs::settle(&mut c, assignment.run, 1, node, outcome(&assignment), now()).await.unwrap());
@@ -203,10 +193,10 @@ on_both_engines! {
         let mut c = database.prepared().await;
         let mut plant = plant(&mut c).await;
         plant.scenario.pathway.process = "ATJ".into();
-        assert!(scenarios::update(&mut c, &plant.scenario, now()).await.unwrap());
+        plant.edit(&mut c, &plant.scenario).await;
         let refused = runs::accept(&mut c, request(&plant, NodeId::new(now()))).await.unwrap();
         assert!(matches!(refused, Accepted::Invalid(_)), "{refused:?}");
-        assert_eq!(runs::count(&mut c, plant.user.id, plant.scenario.id).await.unwrap(), 0);
+        assert_eq!(runs::count(&mut c, plant.access(), plant.scenario.id).await.unwrap(), 0);
         assert_eq!(status(&mut c, &plant).await, Status::DRAFT);
     }
 
@@ -234,7 +224,7 @@ on_both_engines! {
         let failure = Failure::new("engine.panicked", "a defect");
         assert!(runs::settle(&mut c, run, 1, node, Err(failure.clone()), now()).await.unwrap());
         assert_eq!(status(&mut c, &plant).await, Status::Resting(Rest::Failed(run)));
-        let read = runs::find(&mut c, plant.user.id, plant.scenario.id, run).await.unwrap().unwrap();
+        let read = runs::find(&mut c, plant.access(), plant.scenario.id, run).await.unwrap().unwrap();
         assert_eq!((read.state, read.failure), (RunState::Failed, Some(failure)));
         assert!(matches!(runs::accept(&mut c, request(&plant, node)).await.unwrap(), Accepted::New(..)));
     }
@@ -253,13 +243,13 @@ on_both_engines! {
     async fn a_cancelled_run_returns_the_scenario_to_where_it_was(database: &TestDatabase) {
         let mut c = database.prepared().await;
         let mut plant = plant(&mut c).await;
-        let (user, node) = (plant.user.id, NodeId::new(now()));
+        let (user, node) = (plant.access(), NodeId::new(now()));
         assert_eq!(runs::cancel(&mut c, user, plant.scenario.id, now()).await.unwrap(), Cancelled::NotInMotion);
         let first = accepted(&mut c, &plant, node).await;
         runs::settle(&mut c, first.run, 1, node, outcome(&first), now()).await.unwrap();
         plant.scenario = scenarios::find(&mut c, user, plant.scenario.id).await.unwrap().unwrap();
         plant.scenario.inputs.plant.capacity = Some(Quantity::new(100.0, "kt/yr"));
-        scenarios::update(&mut c, &plant.scenario, now()).await.unwrap();
+        plant.edit(&mut c, &plant.scenario).await;
 
         let second = accepted(&mut c, &plant, node).await;
         runs::start(&mut c, second.run, 1, node).await.unwrap();
@@ -338,7 +328,7 @@ on_both_engines! {
             assert_eq!(taken[0].attempt, attempt);
         }
         assert_eq!(runs::claim(&mut c, claim(NodeId::new(now()), far)).await.unwrap(), []);
-        let read = runs::find(&mut c, plant.user.id, plant.scenario.id, run).await.unwrap().unwrap();
+        let read = runs::find(&mut c, plant.access(), plant.scenario.id, run).await.unwrap().unwrap();
         assert_eq!(read.failure.unwrap().code, "run.attempts_exhausted");
         assert_eq!(status(&mut c, &plant).await, Status::Resting(Rest::Failed(run)));
     }
@@ -358,7 +348,7 @@ on_both_engines! {
     async fn nothing_in_motion_can_be_removed(database: &TestDatabase) {
         let mut c = database.prepared().await;
         let plant = plant(&mut c).await;
-        let (user, node) = (plant.user.id, NodeId::new(now()));
+        let (user, node) = (plant.access(), NodeId::new(now()));
         let assignment = accepted(&mut c, &plant, node).await;
         assert_eq!(scenarios::remove(&mut c, user, plant.scenario.id).await.unwrap(), Removal::InMotion);
         assert_eq!(projects::remove(&mut c, user, plant.project.id).await.unwrap(), Removal::InMotion);

@@ -12,7 +12,12 @@ use std::{
 use futures::future::join_all;
 use reqwest::Method;
 use safire_actors::calculations::{Compute, base_analysis};
-use safire_domain::{RunId, ScenarioId, UserId, lifecycle::RunState, run::Run};
+use safire_domain::{
+    RunId, ScenarioId, UserId,
+    lifecycle::RunState,
+    run::Run,
+    user::{Access, Role},
+};
 use safire_store::runs;
 use safire_test_support::{TestDatabase, on_both_engines};
 use serde_json::{Value, json};
@@ -79,9 +84,10 @@ async fn in_motion(ana: &Client, project: &str, capacities: impl IntoIterator<It
 /// The run as it is stored, while no service is there to ask.
 async fn stored(database: &TestDatabase, owner: &Value, motion: &InMotion) -> Run {
     let user: UserId = owner.as_str().unwrap().parse().unwrap();
+    let owner = Access { user, role: Role::Analyst };
     let (scenario, run): (ScenarioId, RunId) = (motion.scenario.parse().unwrap(), motion.run.parse().unwrap());
     let mut connection = database.connect().await;
-    let found = runs::find(&mut connection, user, scenario, run).await.unwrap();
+    let found = runs::find(&mut connection, owner, scenario, run).await.unwrap();
     connection.close().await.unwrap();
     found.expect("the run is there")
 }

@@ -13,7 +13,7 @@ use safire_actors::{Cache, Calculations, Database, Scenarios, System, database::
 use safire_domain::{Clock, Timestamp, master_data::MasterData};
 use safire_store::master_data;
 
-use crate::{Limits, Problem, auth::Auth};
+use crate::{Limits, Problem, auth::Auth, roles::Roles};
 
 /// The cache's key of the rendered master data.
 pub(crate) const MASTER_DATA: &str = "master-data";
@@ -45,6 +45,7 @@ pub struct App {
     pub(crate) scenarios: Scenarios,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
+    pub(crate) roles: Roles,
     pub(crate) settings: Settings,
     clock: Arc<dyn Clock>,
     system: Arc<System>,
@@ -61,6 +62,7 @@ impl App {
             scenarios: system.scenarios.clone(),
             auth,
             limits,
+            roles: Roles::default(),
             settings,
             clock,
             system,

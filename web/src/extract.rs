@@ -4,7 +4,10 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Query as RawQuery, RawPathParams};
 use http::{StatusCode, request::Parts};
-use safire_domain::engine::{Allowed, inputs::fields::Field};
+use safire_domain::{
+    engine::{Allowed, inputs::fields::Field},
+    name::ZoneId,
+};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_path_to_error::{Path as FieldPath, Segment};
@@ -91,6 +94,20 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
         let path = path.map_err(|_| Problem::not_found("resource"))?;
         let id = path.iter().find(|(name, _)| *name == "id").and_then(|(_, value)| value.parse().ok());
         id.map(Self).ok_or_else(|| Problem::not_found("resource"))
+    }
+}
+
+/// The text id in the path, under the name `{zone_id}`. One that is malformed names nothing: 404.
+pub(crate) struct InZone(pub ZoneId);
+
+impl<S: Send + Sync> FromRequestParts<S> for InZone {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = RawPathParams::from_request_parts(parts, state).await;
+        let path = path.map_err(|_| Problem::not_found("zone"))?;
+        let id = path.iter().find(|(name, _)| *name == "zone_id").and_then(|(_, value)| value.parse().ok());
+        id.map(Self).ok_or_else(|| Problem::not_found("zone"))
     }
 }
 

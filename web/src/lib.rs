@@ -7,11 +7,13 @@ mod app;
 pub mod auth;
 mod body;
 mod client;
+mod directory;
 mod extract;
 pub mod limits;
 mod observe;
 mod page;
 pub mod problem;
+mod roles;
 mod routes;
 
 pub use app::{App, Settings};

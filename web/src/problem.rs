@@ -48,6 +48,20 @@ pub struct FieldError {
     pub allowed: Option<Allowed>,
 }
 
+impl FieldError {
+    /// A field that is wrong, without a range.
+    pub fn new(pointer: &str, code: &'static str, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.to_owned(), code: code.into(), message: message.into(), allowed: None }
+    }
+}
+
+/// One wrong field is a problem of its own.
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        Self::invalid("body.invalid", vec![error])
+    }
+}
+
 /// The body of every error: RFC 9457 with a stable `code`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
@@ -93,9 +107,23 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
+    /// The caller may see the resource but not change it.
+    pub fn read_only(what: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            format!("the {what} is another's: you may read it, not change it"),
+        )
+    }
+
     /// The resource is not in the state that the request needs.
     pub fn conflict(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// Somebody else changed the resource meanwhile.
+    pub fn contended() -> Self {
+        Self::conflict("contended", "others kept changing the resource; try again")
     }
 
     /// Fields of the request are wrong.
@@ -105,6 +133,11 @@ impl Problem {
             more => format!("{} fields are wrong", more.len()),
         };
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
+    }
+
+    /// The same problem with the fields that it is about.
+    pub fn naming(self, errors: Vec<FieldError>) -> Self {
+        Self { errors, ..self }
     }
 
     /// Something inside is broken: logged here, and not shown.
@@ -159,9 +192,7 @@ impl From<&DatabaseError> for Problem {
                 tracing::warn!(error = %chain(error), "a request was turned away");
                 Self::unavailable("the database cannot be reached")
             }
-            DatabaseError::Store(Store::Contended) => {
-                Self::conflict("contended", "others kept changing the resource; try again")
-            }
+            DatabaseError::Store(Store::Contended) => Self::contended(),
             DatabaseError::Store(_) => Self::defect(error),
         }
     }

@@ -8,7 +8,8 @@ use safire_domain::{
     name::{Description, Email, Name},
     project::Project,
     scenario::{Pathway, Scenario},
-    user::{Role, User},
+    user::User,
+    zone::Zone,
 };
 
 /// The present.
@@ -22,10 +23,18 @@ fn name(text: &str) -> Name {
 
 /// An analyst with an address of their own.
 pub fn analyst() -> User {
-    let id = UserId::new(now());
+    let now = now();
+    let id = UserId::new(now);
     let email = Email::try_from(format!("{id}@example.com")).expect("an address");
-    let created_at = now();
-    User { id, global_id: id.to_string(), name: name("Ana"), email: Some(email), role: Role::Analyst, created_at }
+    User { email: Some(email), ..User::new(id, name("Ana"), now) }
+}
+
+/// A zone with that id.
+pub fn zone(id: &str) -> Zone {
+    let now = now();
+    let description = Description::try_from(String::new()).expect("a description");
+    let zone_id = id.parse().expect("a zone's id");
+    Zone { zone_id, name: name("Zone"), description, version: 1, created_at: now, updated_at: now }
 }
 
 /// A project of that user.

@@ -5,7 +5,7 @@ mod fixtures;
 mod redis;
 
 pub use database::TestDatabase;
-pub use fixtures::{analyst, now, project, scenario};
+pub use fixtures::{analyst, now, project, scenario, zone};
 pub use redis::TestRedis;
 
 /// Makes each test two: one on SQLite, one on PostgreSQL. The PostgreSQL server is the one that

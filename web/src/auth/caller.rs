@@ -3,7 +3,10 @@
 use axum::extract::FromRequestParts;
 use chrono::TimeDelta;
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION, request::Parts};
-use safire_domain::{UserId, user::Role};
+use safire_domain::{
+    UserId,
+    user::{Access, Role},
+};
 use safire_store::keys::{self, Holder};
 
 use super::{KEY_PREFIX, digest};
@@ -15,7 +18,7 @@ pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// How exactly a key's last use is recorded: each time would be a write a request.
 const TOUCH: TimeDelta = TimeDelta::minutes(1);
 
-/// The user who asks.
+/// The user who asks, in the role that they have now.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
     pub user: UserId,
@@ -24,8 +27,9 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    pub(super) fn new(user: UserId, role: Role) -> Self {
-        Self { user, role, by_key: false }
+    /// What the caller may see and change.
+    pub fn access(self) -> Access {
+        Access { user: self.user, role: self.role }
     }
 
     /// Only administrators pass.
@@ -33,6 +37,14 @@ impl Caller {
         match self.role {
             Role::Admin => Ok(()),
             Role::Analyst | Role::Viewer => Err(Problem::forbidden("only an administrator may do this")),
+        }
+    }
+
+    /// Viewers do not pass: they change nothing.
+    pub fn must_write(self) -> Result<(), Problem> {
+        match self.role {
+            Role::Admin | Role::Analyst => Ok(()),
+            Role::Viewer => Err(Problem::forbidden("a viewer reads and changes nothing")),
         }
     }
 
@@ -68,7 +80,39 @@ pub(crate) async fn authenticate(headers: &HeaderMap, app: &App) -> Result<Calle
     if credential.starts_with(KEY_PREFIX) {
         return by_key(credential, app).await;
     }
-    app.auth.read(credential, app.now())
+    let user = app.auth.read(credential, app.now())?;
+    // The token says who asks; what they may do is said by their row, as it is now.
+    let role = app.roles.of(user, &app.database).await?;
+    let role = role.ok_or_else(|| Problem::unauthorized("the account no longer exists"))?;
+    Ok(Caller { user, role, by_key: false })
+}
+
+/// An administrator who asks; others are refused before anything else of the request is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admin(pub Caller);
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        caller.must_be_admin()?;
+        Ok(Self(caller))
+    }
+}
+
+/// A user who asks and is no viewer; viewers are refused before anything else is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Writer(pub Caller);
+
+impl FromRequestParts<App> for Writer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        caller.must_write()?;
+        Ok(Self(caller))
+    }
 }
 
 fn credential(headers: &HeaderMap) -> Option<&str> {

@@ -8,14 +8,14 @@ mod token;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use safire_domain::{Timestamp, user::User};
+use safire_domain::{Timestamp, UserId, user::User};
 use safire_store::sessions::Token as StoredToken;
 use secrecy::SecretString;
 use thiserror::Error;
 
 use crate::Problem;
 
-pub(crate) use caller::{Authenticated, Caller, X_API_KEY, authenticate};
+pub(crate) use caller::{Admin, Authenticated, Caller, Writer, X_API_KEY, authenticate};
 pub(crate) use secret::{KEY_PREFIX, digest, new_api_key, new_refresh_token};
 
 use password::Passwords;
@@ -94,7 +94,7 @@ impl Auth {
         self.0.tokens.issue(user, now)
     }
 
-    fn read(&self, token: &str, now: Timestamp) -> Result<Caller, Problem> {
+    fn read(&self, token: &str, now: Timestamp) -> Result<UserId, Problem> {
         self.0.tokens.read(token, now)
     }
 

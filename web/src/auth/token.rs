@@ -3,12 +3,12 @@
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use safire_domain::{
     Timestamp, UserId,
-    user::{Role, User},
+    user::User,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Settings, digest};
+use super::{Settings, digest};
 use crate::Problem;
 
 const ISSUER: &str = "safire";
@@ -48,7 +48,6 @@ struct Claims {
     iss: String,
     aud: String,
     sub: UserId,
-    role: Role,
     iat: i64,
     exp: i64,
 }
@@ -75,7 +74,6 @@ impl Tokens {
             iss: ISSUER.into(),
             aud: AUDIENCE.into(),
             sub: user.id,
-            role: user.role,
             iat: now.timestamp(),
             exp: (now + self.life).timestamp(),
         };
@@ -85,13 +83,13 @@ impl Tokens {
         Ok((token.map_err(|error| Problem::defect(&error))?, self.life.num_seconds()))
     }
 
-    pub fn read(&self, token: &str, now: Timestamp) -> Result<Caller, Problem> {
+    pub fn read(&self, token: &str, now: Timestamp) -> Result<UserId, Problem> {
         let claims =
             self.claims(token).ok_or_else(|| Problem::unauthorized("the access token is not one of this service's"))?;
         if claims.exp.saturating_add(LEEWAY) <= now.timestamp() {
             return Err(Problem::unauthorized("the access token has expired"));
         }
-        Ok(Caller::new(claims.sub, claims.role))
+        Ok(claims.sub)
     }
 
     fn claims(&self, token: &str) -> Option<Claims> {

@@ -6,7 +6,7 @@ use safire_actors::database::DatabaseError;
 use safire_domain::{
     SessionId, Timestamp, UserId,
     name::{self, Email, Name},
-    user::{Role, User},
+    user::User,
 };
 use safire_store::{
     logins::{self, Attempt},
@@ -58,19 +58,14 @@ async fn register(State(app): State<App>, Body(new): Body<Registration>) -> Resu
     check_password(&new.password)?;
     let hash = app.auth.hash(new.password).await?;
     let now = app.now();
-    let id = UserId::new(now);
-    let user = User {
-        id,
-        global_id: id.to_string(),
-        name: new.name,
-        email: Some(new.email),
-        role: Role::Analyst,
-        created_at: now,
-    };
+    let user = User { email: Some(new.email), ..User::new(UserId::new(now), new.name, now) };
     let stored = user.clone();
     let insert = app.database.write(move |c| Box::pin(async move { users::insert(c, &stored, Some(&hash)).await }));
     match insert.await {
-        Ok(()) => Ok((StatusCode::CREATED, Json(user))),
+        Ok(()) => {
+            app.users_changed().await;
+            Ok((StatusCode::CREATED, Json(user)))
+        }
         Err(DatabaseError::Store(safire_store::Error::Duplicate(_))) => {
             Err(Problem::conflict("email.taken", "there is an account with this e-mail address"))
         }
@@ -78,7 +73,7 @@ async fn register(State(app): State<App>, Body(new): Body<Registration>) -> Resu
     }
 }
 
-fn check_password(password: &SecretString) -> Result<(), Problem> {
+pub(super) fn check_password(password: &SecretString) -> Result<(), Problem> {
     name::check_password(password.expose_secret()).map_err(|bad| {
         let message = format!("the password {bad}");
         let error = FieldError { pointer: "/password".into(), code: "length".into(), message, allowed: None };

@@ -53,13 +53,14 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Has a scenario calculated; the run's row is the truth from here on.
 pub(super) async fn accept(app: &App, caller: Caller, id: ScenarioId) -> Result<Run, Problem> {
-    match app.scenarios.calculate(caller.user, id).await? {
+    match app.scenarios.calculate(caller.access(), id).await? {
         CalculateAnswer::Run(run) => Ok(run),
         CalculateAnswer::Busy(run) => Err(Problem::conflict(
             "calculation.in_motion",
             format!("run {run} of other inputs is in motion; wait for it or cancel it"),
         )),
         CalculateAnswer::Invalid(invalid) => Err(invalid.into()),
+        CalculateAnswer::Forbidden => Err(Problem::read_only("scenario")),
         CalculateAnswer::Unknown => Err(Problem::not_found("scenario")),
         CalculateAnswer::Failed(error) => Err(error.into()),
     }
@@ -73,7 +74,9 @@ pub(super) async fn accept(app: &App, caller: Caller, id: ScenarioId) -> Result<
     responses(
         (status = 200, description = "The result is there already", body = RunView),
         (status = 202, description = "Accepted; Location says where to watch", body = RunView),
-        (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 409, description = "A run of other inputs is in motion", body = ProblemBody),
         (status = 422, description = "The inputs are incomplete or wrong", body = ProblemBody),
         (status = 503, description = "The pool is full; try again", body = ProblemBody),
@@ -100,7 +103,9 @@ fn accepted(run: Run) -> Response {
     responses(
         (status = 200, description = "How the run ended", body = ResultView),
         (status = 202, description = "It takes longer; Location says where to watch", body = RunView),
-        (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 409, description = "A run of other inputs is in motion", body = ProblemBody),
         (status = 422, description = "The inputs are incomplete or wrong", body = ProblemBody),
         (status = 503, description = "The pool is full; try again", body = ProblemBody),
@@ -137,7 +142,7 @@ async fn ended(app: &App, caller: Caller, mut run: Run) -> Result<Run, Problem> 
 }
 
 async fn find_run(app: &App, caller: Caller, scenario: ScenarioId, run: RunId) -> Result<Run, Problem> {
-    let found = app.database.read(move |c| Box::pin(runs::find(c, caller.user, scenario, run))).await?;
+    let found = app.database.read(move |c| Box::pin(runs::find(c, caller.access(), scenario, run))).await?;
     found.ok_or_else(|| Problem::not_found("run"))
 }
 
@@ -151,7 +156,7 @@ async fn find_run(app: &App, caller: Caller, scenario: ScenarioId, run: RunId) -
     )
 )]
 async fn status(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<RunView>, Problem> {
-    let latest = app.database.read(move |c| Box::pin(runs::list(c, caller.user, id, 0, 1))).await?;
+    let latest = app.database.read(move |c| Box::pin(runs::list(c, caller.access(), id, 0, 1))).await?;
     let run = latest.into_iter().next();
     run.map(|run| Json(run.into())).ok_or_else(|| Problem::not_found("run of a scenario"))
 }
@@ -162,14 +167,17 @@ async fn status(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) 
     params(("id" = ScenarioId, Path)),
     responses(
         (status = 200, description = "The run, cancelled", body = RunView),
-        (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 409, description = "Nothing is in motion", body = ProblemBody),
     )
 )]
 async fn cancel(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<RunView>, Problem> {
-    match app.scenarios.cancel(caller.user, id).await?? {
+    match app.scenarios.cancel(caller.access(), id).await?? {
         Cancelled::Yes(run) => Ok(Json(find_run(&app, caller, id, run).await?.into())),
         Cancelled::NotInMotion => Err(Problem::conflict("run.not_in_motion", "nothing is being calculated")),
+        Cancelled::Forbidden => Err(Problem::read_only("scenario")),
         Cancelled::Unknown => Err(Problem::not_found("scenario")),
     }
 }
@@ -241,15 +249,15 @@ async fn list(
     Query(range): Query<Range>,
 ) -> Result<Json<Page<RunView>>, Problem> {
     let (skip, limit) = range.checked()?;
-    let user = caller.user;
+    let access = caller.access();
     let found = app
         .database
         .read(move |c| {
             Box::pin(async move {
-                if scenarios::find(c, user, id).await?.is_none() {
+                if scenarios::find(c, access, id).await?.is_none() {
                     return Ok(None);
                 }
-                Ok(Some((runs::list(c, user, id, skip, limit).await?, runs::count(c, user, id).await?)))
+                Ok(Some((runs::list(c, access, id, skip, limit).await?, runs::count(c, access, id).await?)))
             })
         })
         .await?;

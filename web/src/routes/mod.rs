@@ -6,10 +6,14 @@ mod calculation;
 mod health;
 mod keys;
 mod master_data;
+mod new_users;
 mod projects;
 mod scenarios;
 mod sessions;
+mod statistics;
+mod users;
 mod view;
+mod zones;
 
 use axum::{Json, Router, middleware, routing::get};
 use http::{StatusCode, header::AUTHORIZATION};
@@ -38,6 +42,9 @@ use crate::{App, Problem, auth::X_API_KEY, limits, observe, problem::ProblemBody
     modifiers(&BearerToken),
     tags(
         (name = "auth", description = "Register, sign in, stay signed in, API keys"),
+        (name = "users", description = "Who uses the service"),
+        (name = "zones", description = "Working groups, whose members see each other's projects"),
+        (name = "statistics", description = "Users and zones in figures"),
         (name = "projects", description = "Folders of scenarios"),
         (name = "scenarios", description = "Plants and their inputs"),
         (name = "calculation", description = "Runs and results"),
@@ -62,6 +69,10 @@ fn documented() -> OpenApiRouter<App> {
         .merge(auth::routes())
         .merge(sessions::routes())
         .merge(keys::routes())
+        .merge(users::routes())
+        .merge(new_users::routes())
+        .merge(zones::routes())
+        .merge(statistics::routes())
         .merge(projects::routes())
         .merge(scenarios::routes())
         .merge(calculation::routes())

@@ -2,6 +2,7 @@
 
 use axum::{Json, extract::State};
 use http::{StatusCode, header::LOCATION};
+use safire_actors::database::DatabaseError;
 use safire_domain::{
     ProjectId, ScenarioId,
     engine::InputDocument,
@@ -10,8 +11,8 @@ use safire_domain::{
     scenario::Pathway,
 };
 use safire_store::{
-    projects::{self, Removal},
-    scenarios,
+    access::{Removal, Written},
+    projects, scenarios,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     App, Problem,
-    auth::Caller,
+    auth::{Caller, Writer},
     body::Body,
     extract::{Id, Query},
     page::{Page, Range},
@@ -50,7 +51,7 @@ struct NewProject {
     country: Option<String>,
 }
 
-fn nothing() -> Description {
+pub(super) fn nothing() -> Description {
     Description::try_from(String::new()).unwrap_or_else(|_| unreachable!("no description is a description"))
 }
 
@@ -72,12 +73,13 @@ struct Created {
     responses(
         (status = 201, description = "The project", body = Created),
         (status = 401, body = ProblemBody),
+        (status = 403, description = "A viewer asks", body = ProblemBody),
         (status = 422, description = "A field is wrong; nothing was made", body = ProblemBody),
     )
 )]
 async fn create(
     State(app): State<App>,
-    caller: Caller,
+    Writer(caller): Writer,
     Body(new): Body<NewProject>,
 ) -> Result<(StatusCode, [(http::HeaderName, String); 1], Json<Created>), Problem> {
     let now = app.now();
@@ -96,19 +98,27 @@ async fn create(
         None => None,
     };
     let (project_row, scenario_row) = (project.clone(), first.clone());
-    app.database
+    let made = app
+        .database
         .write(move |c| {
             Box::pin(c.transaction(move |c| {
                 Box::pin(async move {
                     projects::insert(c, &project_row).await?;
                     if let Some(scenario) = scenario_row {
-                        scenarios::insert(c, caller.user, &scenario).await?;
+                        scenarios::insert(c, caller.access(), &scenario).await?;
                     }
                     Ok(())
                 })
             }))
         })
-        .await?;
+        .await;
+    match made {
+        // The owner was removed at this moment.
+        Err(DatabaseError::Store(safire_store::Error::Dangling(_))) => {
+            return Err(Problem::unauthorized("the account no longer exists"));
+        }
+        made => made?,
+    }
     let (scenario, run) = match first {
         Some(scenario) => begin(&app, caller, scenario.id).await?,
         None => (None, None),
@@ -161,7 +171,7 @@ async fn begin(app: &App, caller: Caller, id: ScenarioId) -> Result<(Option<Scen
     Ok((Some(scenario.into()), run.ok().map(RunView::from)))
 }
 
-/// The caller's projects, newest first.
+/// The projects that the caller may see, newest first: their own and their zone's; administrators see all.
 #[utoipa::path(
     get, path = "/projects", tag = "projects", security(("bearer" = [])), params(Range),
     responses((status = 200, body = Page<Project>), (status = 401, body = ProblemBody))
@@ -172,11 +182,13 @@ async fn list(
     Query(range): Query<Range>,
 ) -> Result<Json<Page<Project>>, Problem> {
     let (skip, limit) = range.checked()?;
-    let user = caller.user;
+    let access = caller.access();
     let (items, total) = app
         .database
         .read(move |c| {
-            Box::pin(async move { Ok((projects::list(c, user, skip, limit).await?, projects::count(c, user).await?)) })
+            Box::pin(
+                async move { Ok((projects::list(c, access, skip, limit).await?, projects::count(c, access).await?)) },
+            )
         })
         .await?;
     Ok(Json(Page { items, total, skip, limit }))
@@ -188,7 +200,7 @@ async fn list(
     responses((status = 200, body = Project), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody))
 )]
 async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -> Result<Json<Project>, Problem> {
-    let found = app.database.read(move |c| Box::pin(projects::find(c, caller.user, id))).await?;
+    let found = app.database.read(move |c| Box::pin(projects::find(c, caller.access(), id))).await?;
     found.map(Json).ok_or_else(|| Problem::not_found("project"))
 }
 
@@ -212,7 +224,9 @@ struct ProjectChange {
 #[utoipa::path(
     put, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
     responses(
-        (status = 200, body = Project), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 200, body = Project), (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's project, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
         (status = 422, body = ProblemBody),
     )
@@ -231,7 +245,9 @@ async fn replace(
 #[utoipa::path(
     patch, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
     responses(
-        (status = 200, body = Project), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 200, body = Project), (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's project, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
         (status = 422, body = ProblemBody),
     )
@@ -246,34 +262,47 @@ async fn change(
 }
 
 async fn write(app: &App, caller: Caller, id: ProjectId, change: ProjectChange) -> Result<Json<Project>, Problem> {
-    let now = app.now();
-    let written = app
+    let (access, now) = (caller.access(), app.now());
+    let (written, project) = app
         .database
         .write(move |c| {
             Box::pin(async move {
-                let Some(mut project) = projects::find(c, caller.user, id).await? else { return Ok(None) };
+                let Some(mut project) = projects::find(c, access, id).await? else {
+                    return Ok((Written::Unknown, None));
+                };
                 project.name = change.name.unwrap_or(project.name);
                 project.description = change.description.unwrap_or(project.description);
-                if !projects::update(c, caller.user, &project, now).await? {
-                    return Err(safire_store::Error::Contended);
-                }
-                projects::find(c, caller.user, id).await
+                let written = projects::update(c, access, &project, now).await?;
+                Ok((written, projects::find(c, access, id).await?))
             })
         })
         .await?;
-    written.map(Json).ok_or_else(|| Problem::not_found("project"))
+    stored(written, "project")?;
+    project.map(Json).ok_or_else(|| Problem::not_found("project"))
+}
+
+/// Whether a write went through.
+pub(super) fn stored(written: Written, what: &str) -> Result<(), Problem> {
+    match written {
+        Written::Yes => Ok(()),
+        Written::Stale => Err(Problem::contended()),
+        Written::Forbidden => Err(Problem::read_only(what)),
+        Written::Unknown => Err(Problem::not_found(what)),
+    }
 }
 
 /// Removes a project with its scenarios and their runs.
 #[utoipa::path(
     delete, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
     responses(
-        (status = 204), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 204), (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's project, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 409, description = "One of its scenarios is being calculated", body = ProblemBody),
     )
 )]
 async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -> Result<StatusCode, Problem> {
-    let removal = app.database.write(move |c| Box::pin(projects::remove(c, caller.user, id))).await?;
+    let removal = app.database.write(move |c| Box::pin(projects::remove(c, caller.access(), id))).await?;
     removed(removal, "project")
 }
 
@@ -281,6 +310,7 @@ async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -
 pub(super) fn removed(removal: Removal, what: &str) -> Result<StatusCode, Problem> {
     match removal {
         Removal::Removed => Ok(StatusCode::NO_CONTENT),
+        Removal::Forbidden => Err(Problem::read_only(what)),
         Removal::Unknown => Err(Problem::not_found(what)),
         Removal::InMotion => Err(Problem::conflict(
             "calculation.in_motion",

@@ -9,12 +9,15 @@ use safire_domain::{
     name::Name,
     scenario::{Pathway, Scenario, check_draft},
 };
-use safire_store::{projects, scenarios};
+use safire_store::{access::Right, projects, scenarios};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{projects::removed, view::ScenarioView};
+use super::{
+    projects::{removed, stored},
+    view::ScenarioView,
+};
 use crate::{
     App, Problem,
     auth::Caller,
@@ -89,9 +92,9 @@ pub(super) async fn draft(
     })
 }
 
-/// One of the caller's scenarios.
+/// A scenario that the caller may see.
 pub(super) async fn find(app: &App, caller: Caller, id: ScenarioId) -> Result<Scenario, Problem> {
-    let found = app.database.read(move |c| Box::pin(scenarios::find(c, caller.user, id))).await?;
+    let found = app.database.read(move |c| Box::pin(scenarios::find(c, caller.access(), id))).await?;
     found.ok_or_else(|| Problem::not_found("scenario"))
 }
 
@@ -100,7 +103,9 @@ pub(super) async fn find(app: &App, caller: Caller, id: ScenarioId) -> Result<Sc
     post, path = "/projects/{id}/scenarios", tag = "scenarios", security(("bearer" = [])),
     params(("id" = ProjectId, Path)),
     responses(
-        (status = 201, body = ScenarioView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 201, body = ScenarioView), (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's project, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 422, description = "An input is wrong; nothing was stored", body = ProblemBody),
     )
 )]
@@ -113,11 +118,9 @@ async fn create(
     let pathway = Pathway { process: new.process, feedstock: new.feedstock, country: new.country };
     let scenario = draft(&app, project, new.name, pathway, new.inputs).await?;
     let row = scenario.clone();
-    let stored =
-        app.database.write(move |c| Box::pin(async move { scenarios::insert(c, caller.user, &row).await })).await?;
-    if !stored {
-        return Err(Problem::not_found("project"));
-    }
+    let written =
+        app.database.write(move |c| Box::pin(async move { scenarios::insert(c, caller.access(), &row).await })).await?;
+    stored(written, "project")?;
     let location = [(LOCATION, format!("/api/v1/scenarios/{}", scenario.id))];
     Ok((StatusCode::CREATED, location, Json(scenario.into())))
 }
@@ -138,16 +141,16 @@ async fn list(
     Query(range): Query<Range>,
 ) -> Result<Json<Page<ScenarioView>>, Problem> {
     let (skip, limit) = range.checked()?;
-    let user = caller.user;
+    let access = caller.access();
     let found = app
         .database
         .read(move |c| {
             Box::pin(async move {
-                if projects::find(c, user, project).await?.is_none() {
+                if projects::find(c, access, project).await?.is_none() {
                     return Ok(None);
                 }
-                let items = scenarios::list(c, user, project, skip, limit).await?;
-                Ok(Some((items, scenarios::count(c, user, project).await?)))
+                let items = scenarios::list(c, access, project, skip, limit).await?;
+                Ok(Some((items, scenarios::count(c, access, project).await?)))
             })
         })
         .await?;
@@ -170,7 +173,9 @@ async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) ->
 #[utoipa::path(
     put, path = "/scenarios/{id}", tag = "scenarios", security(("bearer" = [])), params(("id" = ScenarioId, Path)),
     responses(
-        (status = 200, body = ScenarioView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 200, body = ScenarioView), (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
         (status = 422, description = "An input is wrong; nothing was stored", body = ProblemBody),
     )
@@ -195,7 +200,9 @@ async fn replace(
 #[utoipa::path(
     patch, path = "/scenarios/{id}", tag = "scenarios", security(("bearer" = [])), params(("id" = ScenarioId, Path)),
     responses(
-        (status = 200, body = ScenarioView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 200, body = ScenarioView), (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
         (status = 422, description = "An input is wrong; nothing was stored", body = ProblemBody),
     )
@@ -215,15 +222,19 @@ async fn write(
     id: ScenarioId,
     change: ScenarioChange,
 ) -> Result<Json<ScenarioView>, Problem> {
-    let before = find(app, caller, id).await?;
+    let access = caller.access();
+    let found = app.database.read(move |c| Box::pin(scenarios::find_with_right(c, access, id))).await?;
+    let (before, right) = found.ok_or_else(|| Problem::not_found("scenario"))?;
+    if right != Right::Write {
+        return Err(Problem::read_only("scenario"));
+    }
     let after = changed(&before, change);
     check(app, &after.pathway, &after.inputs).await?;
     let now = app.now();
-    let row = after.clone();
-    let written = app.database.write(move |c| Box::pin(async move { scenarios::update(c, &row, now).await })).await?;
-    if !written {
-        return Err(safire_actors::database::DatabaseError::Store(safire_store::Error::Contended).into());
-    }
+
+    let written =
+        app.database.write(move |c| Box::pin(async move { scenarios::update(c, access, &after, now).await })).await?;
+    stored(written, "scenario")?;
     Ok(Json(find(app, caller, id).await?.into()))
 }
 
@@ -249,11 +260,13 @@ fn changed(before: &Scenario, change: ScenarioChange) -> Scenario {
 #[utoipa::path(
     delete, path = "/scenarios/{id}", tag = "scenarios", security(("bearer" = [])), params(("id" = ScenarioId, Path)),
     responses(
-        (status = 204), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 204), (status = 401, body = ProblemBody),
+        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
+        (status = 404, body = ProblemBody),
         (status = 409, description = "It is being calculated", body = ProblemBody),
     )
 )]
 async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<StatusCode, Problem> {
-    let removal = app.database.write(move |c| Box::pin(scenarios::remove(c, caller.user, id))).await?;
+    let removal = app.database.write(move |c| Box::pin(scenarios::remove(c, caller.access(), id))).await?;
     removed(removal, "scenario")
 }

@@ -1,0 +1,156 @@
+//! Users and zones in figures, and everybody's name by global id.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::header::CONTENT_TYPE;
+use safire_domain::user::Role;
+use safire_store::{
+    users::{self, Group},
+    zones::{self, ZoneFigures},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{App, Problem, auth::Caller, directory::load_users_dict, extract::Query, problem::ProblemBody};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(directory)).routes(routes!(of_users)).routes(routes!(of_zones))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct DirectoryQuery {
+    /// Whether the cache may answer; `false` asks the database.
+    #[param(default = true)]
+    use_cache: bool,
+}
+
+impl Default for DirectoryQuery {
+    fn default() -> Self {
+        Self { use_cache: true }
+    }
+}
+
+/// Everybody's name by global id.
+#[utoipa::path(
+    get, path = "/users-dict", tag = "users", security(("bearer" = [])), params(DirectoryQuery),
+    responses(
+        (status = 200, description = "Names by global id", body = HashMap<String, String>,
+            example = json!({ "ldap:7": "Ana" })),
+        (status = 400, description = "The query string is not understood", body = ProblemBody),
+        (status = 401, description = "No valid access token", body = ProblemBody),
+        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+    )
+)]
+async fn directory(
+    State(app): State<App>,
+    _: Caller,
+    Query(query): Query<DirectoryQuery>,
+) -> Result<Response, Problem> {
+    let json = match query.use_cache {
+        true => app.users_dict().await?,
+        false => load_users_dict(app.database.clone()).await?,
+    };
+    Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+/// Users in figures.
+#[derive(Serialize, ToSchema)]
+struct UserFigures {
+    /// All users.
+    total: i64,
+    /// Users by role; every role is there.
+    #[schema(value_type = HashMap<String, i64>, example = json!({ "admin": 1, "analyst": 12, "viewer": 3 }))]
+    by_role: BTreeMap<&'static str, i64>,
+    /// Users by zone, those without one last.
+    by_zone: Vec<InOneZone>,
+    /// Users who can sign in.
+    with_credentials: i64,
+    /// Users who cannot.
+    without_credentials: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct InOneZone {
+    /// The zone; null for users without one.
+    zone_id: Option<String>,
+    users: i64,
+}
+
+impl UserFigures {
+    fn of(groups: Vec<Group>) -> Self {
+        let total = groups.iter().map(|group| group.users).sum();
+        let with_credentials = groups.iter().map(|group| group.with_credentials).sum();
+        let roles = [Role::Admin, Role::Analyst, Role::Viewer];
+        let mut by_role: BTreeMap<_, _> = roles.into_iter().map(|role| (role.as_str(), 0)).collect();
+        let mut by_zone = BTreeMap::new();
+        for group in groups {
+            *by_role.entry(group.role.as_str()).or_default() += group.users;
+            *by_zone.entry((group.zone_id.is_none(), group.zone_id)).or_default() += group.users;
+        }
+        let by_zone = by_zone.into_iter().map(|((_, zone_id), users)| InOneZone { zone_id, users }).collect();
+        Self { total, by_role, by_zone, with_credentials, without_credentials: total - with_credentials }
+    }
+}
+
+/// How many users there are, by role, by zone, with and without credentials.
+#[utoipa::path(
+    get, path = "/stats/users", tag = "statistics", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The figures", body = UserFigures),
+        (status = 401, description = "No valid access token", body = ProblemBody),
+        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+    )
+)]
+async fn of_users(State(app): State<App>, _: Caller) -> Result<Json<UserFigures>, Problem> {
+    let groups = app.database.read(|c| Box::pin(users::groups(c))).await?;
+    Ok(Json(UserFigures::of(groups)))
+}
+
+/// Zones in figures.
+#[derive(Serialize, ToSchema)]
+struct AllZones {
+    /// How many there are.
+    total: usize,
+    /// Each of them, by id.
+    zones: Vec<OneZone>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct OneZone {
+    zone_id: String,
+    name: String,
+    /// Users who belong to it.
+    members: i64,
+    /// Projects that they own.
+    projects: i64,
+}
+
+impl From<ZoneFigures> for OneZone {
+    fn from(figures: ZoneFigures) -> Self {
+        let ZoneFigures { zone_id, name, members, projects } = figures;
+        Self { zone_id, name, members, projects }
+    }
+}
+
+/// How many members and projects each zone has.
+#[utoipa::path(
+    get, path = "/stats/zones", tag = "statistics", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The figures", body = AllZones),
+        (status = 401, description = "No valid access token", body = ProblemBody),
+        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+    )
+)]
+async fn of_zones(State(app): State<App>, _: Caller) -> Result<Json<AllZones>, Problem> {
+    let figures = app.database.read(|c| Box::pin(zones::figures(c))).await?;
+    let zones: Vec<_> = figures.into_iter().map(OneZone::from).collect();
+    Ok(Json(AllZones { total: zones.len(), zones }))
+}

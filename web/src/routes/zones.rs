@@ -1,0 +1,269 @@
+//! Zones: administrators keep them, everybody sees which there are, members see each other.
+
+use axum::{Json, extract::State};
+use http::{HeaderName, StatusCode, header::LOCATION};
+use safire_actors::database::DatabaseError;
+use safire_domain::{
+    name::{Description, Name, ZoneId},
+    user::User,
+    zone::Zone,
+};
+use safire_store::{
+    users,
+    zones::{self, ZoneRemoval},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::projects::nothing;
+use crate::{
+    App, Problem,
+    auth::{Admin, Caller},
+    body::Body,
+    extract::{InZone, Query},
+    page::{Page, Range},
+    problem::ProblemBody,
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(read, replace, remove)).routes(routes!(members))
+}
+
+/// All zones, by id.
+#[utoipa::path(
+    get, path = "/zones", tag = "zones", security(("bearer" = [])), params(Range),
+    responses(
+        (status = 200, description = "A page of zones", body = Page<Zone>),
+        (status = 400, description = "The query string is not understood", body = ProblemBody),
+        (status = 401, description = "No valid access token", body = ProblemBody),
+        (status = 422, description = "skip or limit is out of range", body = ProblemBody),
+        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+    )
+)]
+async fn list(State(app): State<App>, _: Caller, Query(range): Query<Range>) -> Result<Json<Page<Zone>>, Problem> {
+    let (skip, limit) = range.checked()?;
+    let (items, total) = app
+        .database
+        .read(move |c| Box::pin(async move { Ok((zones::list(c, skip, limit).await?, zones::count(c).await?)) }))
+        .await?;
+    Ok(Json(Page { items, total, skip, limit }))
+}
+
+/// A new zone.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewZone {
+    zone_id: ZoneId,
+    name: Name,
+    #[serde(default = "nothing")]
+    description: Description,
+}
+
+/// Makes a zone (administrators).
+#[utoipa::path(
+    post, path = "/zones", tag = "zones", security(("bearer" = [])),
+    responses(
+        (status = 201, description = "The zone; Location says where", body = Zone),
+        (status = 401, description = "No valid access token", body = ProblemBody),
+        (status = 403, description = "The caller is no administrator", body = ProblemBody),
+        (status = 409, description = "There is a zone with this id", body = ProblemBody),
+        (status = 422, description = "A field is wrong or unknown", body = ProblemBody),
+        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+    )
+)]
+async fn create(
+    State(app): State<App>,
+    _: Admin,
+    Body(new): Body<NewZone>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Zone>), Problem> {
+    let now = app.now();
+    let NewZone { zone_id, name, description } = new;
+    let zone = Zone { zone_id, name, description, version: 1, created_at: now, updated_at: now };
+    let row = zone.clone();
+    match app.database.write(move |c| Box::pin(async move { zones::insert(c, &row).await })).await {
+        Ok(()) => {}
+        Err(DatabaseError::Store(safire_store::Error::Duplicate(_))) => {
+            return Err(Problem::conflict("zone.taken", "there is a zone with this id"));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let location = [(LOCATION, format!("/api/v1/zones/{}", zone.zone_id))];
+    Ok((StatusCode::CREATED, location, Json(zone)))
+}
+
+/// What to add to the answer.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Part {
+    /// The zone's members.
+    Users,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Parts {
+    /// `users` adds the members, for members and administrators.
+    #[param(inline)]
+    include: Option<Part>,
+}
+
+/// A zone, with its members when asked for.
+#[derive(Serialize, ToSchema)]
+struct ZoneView {
+    #[serde(flatten)]
+    zone: Zone,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<Vec<User>>,
+}
+
+/// One zone.
+#[utoipa::path(
+    get, path = "/zones/{zone_id}", tag = "zones", security(("bearer" = [])),
+    params(("zone_id" = ZoneId, Path), Parts),
+    responses(
+        (status = 200, description = "The zone", body = ZoneView),
+        (status = 400, description = "The query string is not understood", body = ProblemBody),
+        (status = 401, description = "No valid access token", body = ProblemBody),
+        (status = 403, description = "Its members were asked for by a stranger to the zone", body = ProblemBody),
+        (status = 404, description = "No such zone", body = ProblemBody),
+        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+    )
+)]
+async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    InZone(id): InZone,
+    Query(parts): Query<Parts>,
+) -> Result<Json<ZoneView>, Problem> {
+    let access = caller.access();
+    match parts.include {
+        None => {
+            let zone = app.database.read(move |c| Box::pin(async move { zones::find(c, &id).await })).await?;
+            let zone = zone.ok_or_else(|| Problem::not_found("zone"))?;
+            Ok(Json(ZoneView { zone, users: None }))
+        }
+        Some(Part::Users) => {
+            let found = app
+                .database
+                .read(move |c| Box::pin(async move { zones::find_with_members(c, access, &id).await }))
+                .await?;
+            let found = found.ok_or_else(|| Problem::not_found("zone"))?;
+            let users = found.members.ok_or_else(strangers)?;
+            Ok(Json(ZoneView { zone: found.zone, users: Some(users) }))
+        }
+    }
+}
+
+fn strangers() -> Problem {
+    Problem::forbidden("only members of the zone and administrators see who belongs to it")
+}
+
+/// A zone's members, oldest first, for members and administrators.
+#[utoipa::path(
+    get, path = "/zones/{zone_id}/users", tag = "zones", security(("bearer" = [])),
+    params(("zone_id" = ZoneId, Path), Range),
+    responses(
+        (status = 200, description = "A page of users", body = Page<User>),
+        (status = 400, description = "The query string is not understood", body = ProblemBody),
+        (status = 401, description = "No valid access token", body = ProblemBody),
+        (status = 403, description = "The caller is a stranger to the zone", body = ProblemBody),
+        (status = 404, description = "No such zone", body = ProblemBody),
+        (status = 422, description = "skip or limit is out of range", body = ProblemBody),
+        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+    )
+)]
+async fn members(
+    State(app): State<App>,
+    caller: Caller,
+    InZone(id): InZone,
+    Query(range): Query<Range>,
+) -> Result<Json<Page<User>>, Problem> {
+    let (skip, limit) = range.checked()?;
+    let access = caller.access();
+    let (shown, items, total) = app
+        .database
+        .read(move |c| {
+            Box::pin(async move {
+                let shown = zones::shows_members(c, access, &id).await?;
+                if shown != Some(true) {
+                    return Ok((shown, Vec::new(), 0));
+                }
+                let items = users::list(c, access, Some(&id), skip, limit).await?;
+                Ok((shown, items, users::count(c, access, Some(&id)).await?))
+            })
+        })
+        .await?;
+    match shown {
+        Some(true) => Ok(Json(Page { items, total, skip, limit })),
+        Some(false) => Err(strangers()),
+        None => Err(Problem::not_found("zone")),
+    }
+}
+
+/// A zone's text.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ZoneText {
+    name: Name,
+    description: Description,
+}
+
+/// Replaces a zone's name and description (administrators).
+#[utoipa::path(
+    put, path = "/zones/{zone_id}", tag = "zones", security(("bearer" = [])), params(("zone_id" = ZoneId, Path)),
+    responses(
+        (status = 200, description = "The zone as it is now", body = Zone),
+        (status = 401, description = "No valid access token", body = ProblemBody),
+        (status = 403, description = "The caller is no administrator", body = ProblemBody),
+        (status = 404, description = "No such zone", body = ProblemBody),
+        (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
+        (status = 422, description = "A field is wrong or unknown", body = ProblemBody),
+        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+    )
+)]
+async fn replace(
+    State(app): State<App>,
+    _: Admin,
+    InZone(id): InZone,
+    Body(text): Body<ZoneText>,
+) -> Result<Json<Zone>, Problem> {
+    let now = app.now();
+    let zone = app
+        .database
+        .write(move |c| {
+            Box::pin(async move {
+                let Some(zone) = zones::find(c, &id).await? else { return Ok(None) };
+                let zone = Zone { name: text.name, description: text.description, ..zone };
+                if !zones::update(c, &zone, now).await? {
+                    return Err(safire_store::Error::Contended);
+                }
+                zones::find(c, &id).await
+            })
+        })
+        .await?;
+    zone.map(Json).ok_or_else(|| Problem::not_found("zone"))
+}
+
+/// Removes a zone without members (administrators).
+#[utoipa::path(
+    delete, path = "/zones/{zone_id}", tag = "zones", security(("bearer" = [])), params(("zone_id" = ZoneId, Path)),
+    responses(
+        (status = 204, description = "Gone"),
+        (status = 401, description = "No valid access token", body = ProblemBody),
+        (status = 403, description = "The caller is no administrator", body = ProblemBody),
+        (status = 404, description = "No such zone", body = ProblemBody),
+        (status = 409, description = "It has members", body = ProblemBody),
+        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+    )
+)]
+async fn remove(State(app): State<App>, _: Admin, InZone(id): InZone) -> Result<StatusCode, Problem> {
+    match app.database.write(move |c| Box::pin(async move { zones::remove(c, &id).await })).await? {
+        ZoneRemoval::Removed => Ok(StatusCode::NO_CONTENT),
+        ZoneRemoval::HasMembers => {
+            Err(Problem::conflict("zone.has_members", "users belong to the zone; transfer them first"))
+        }
+        ZoneRemoval::Unknown => Err(Problem::not_found("zone")),
+    }
+}
