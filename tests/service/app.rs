@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use reqwest::Method;
 use safire::{
-    config::{Config, SecretUrl},
+    config::{Config, Limits, SecretUrl},
     service::{Ended, Parts, Service},
 };
 use safire_actors::calculations::{Compute, base_analysis};
@@ -64,6 +64,7 @@ impl TestApp {
         config.admin.email = ADMIN.0.into();
         config.admin.password = Some(ADMIN.1.into());
         config.shutdown.drain_s = 5;
+        config.limits = Limits::OFF;
         let mut parts = Parts { compute: poisoned(), ..Parts::default() };
         adapt(&mut config, &mut parts);
         let service = Service::start(&config, parts).await.expect("the service starts");

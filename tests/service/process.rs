@@ -40,6 +40,9 @@ impl Server {
             .env("SAFIRE_JWT_SECRET", SECRET)
             .env("SAFIRE_ADMIN_EMAIL", ADMIN.0)
             .env("SAFIRE_ADMIN_PASSWORD", ADMIN.1);
+        for limit in ["LOGIN_PER_MINUTE", "REGISTER_PER_HOUR", "CALCULATE_PER_MINUTE", "REQUESTS_PER_MINUTE"] {
+            command.env(format!("SAFIRE_LIMITS__{limit}"), "0");
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -8,14 +8,14 @@ use std::{
     future::pending,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use safire_actors::{
-    Cache, Context, Settings, System,
+    Cache, Context, Faults, Settings, System,
     cache::{self, Dict, Load, LoadDict, RedisSettings, RedisTarget},
     calculations::{self, base_analysis},
     database, scenarios,
@@ -29,9 +29,24 @@ const TTL: Duration = Duration::from_secs(3600);
 /// The life of a value in memory: long, so that what a test sees is not its end.
 const LOCAL_TTL: Duration = Duration::from_secs(60);
 
+/// Requests that a cache admits at once.
+const QUEUE: usize = 1000;
+
+/// Makes the cache's actor panic once, when armed.
+#[derive(Default)]
+struct Trap(AtomicBool);
+
+impl Faults for Trap {
+    fn strike(&self, point: &'static str) {
+        let springs = point == "cache" && self.0.swap(false, Ordering::SeqCst);
+        assert!(!springs, "a trap");
+    }
+}
+
 /// One process with a cache.
 struct Replica {
     cache: Cache,
+    trap: Arc<Trap>,
     loads: Arc<AtomicU32>,
     _system: System,
     _files: TestDatabase,
@@ -68,13 +83,15 @@ impl Replica {
                 acquire_timeout: deadline,
                 statement_timeout: deadline,
             },
-            cache: cache::Settings { entries: 10_000, queue: 1000, deadline, redis },
+            cache: cache::Settings { entries: 10_000, queue: QUEUE, deadline, redis },
             calculations: calculations::Settings { threads: 1, queue: 1, deadline, compute: base_analysis() },
             scenarios: scenarios::Settings { queue: 10, deadline },
             policy: Policy::default(),
         };
-        let system = System::start(settings, &Context::new(Arc::new(SystemClock))).await.expect("starts");
-        Self { cache: system.cache.clone(), loads: Arc::default(), _system: system, _files: files }
+        let trap = Arc::new(Trap::default());
+        let context = Context { faults: Some(trap.clone()), ..Context::new(Arc::new(SystemClock)) };
+        let system = System::start(settings, &context).await.expect("starts");
+        Self { cache: system.cache.clone(), trap, loads: Arc::default(), _system: system, _files: files }
     }
 
     async fn is_connected(&self) {

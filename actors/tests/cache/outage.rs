@@ -119,6 +119,37 @@ async fn what_this_process_replaced_during_an_outage_is_not_read_when_redis_is_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_redis_could_not_be_told_outlives_the_actor() {
+    let redis = TestRedis::start();
+    let replica = Replica::on(&redis.url()).await;
+    replica.cache.set("key", Bytes::from("old"), TTL).await.unwrap();
+    redis.stop();
+    replica.cache.invalidate("key").await.unwrap();
+    replica.trap.0.store(true, Ordering::SeqCst);
+    assert!(replica.cache.stats().await.is_err(), "it panics");
+    redis.cont();
+    let begun = Instant::now();
+    while replica.cache.stats().await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it is not restarted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(replica.read("key", "new").await, "new");
+    eventually("told", || replica.cache.health().redis.is_some_and(|redis| redis.undelivered == 0)).await;
+    assert_eq!(redis.command("KEYS safire:key"), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_speak_tls_is_away_and_the_cache_works() {
+    let redis = TestRedis::start();
+    let replica = Replica::toward(&redis.url().replace("redis:", "rediss:"), LOCAL_TTL).await;
+    assert_eq!(replica.read("key", "value").await, "value");
+    assert_eq!(replica.cache.health().redis.unwrap().port, redis.port());
+    let attempts = || redis.command("INFO stats")[0].lines().any(|line| line == "total_connections_received:0");
+    eventually("tried again and again", || !attempts()).await;
+    assert!(replica.cache.stats().await.is_ok() && replica.cache.health().is_degraded());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn garbage_in_redis_is_a_miss_and_is_replaced() {
     let redis = TestRedis::start();
     let garbage = [

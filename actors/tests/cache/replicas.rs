@@ -16,6 +16,20 @@ async fn what_one_replica_loaded_another_reads_from_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_herd_on_a_key_that_only_redis_has_reads_it_once() {
+    let redis = TestRedis::start();
+    let (one, other) = (Replica::on(&redis.url()).await, Replica::on(&redis.url()).await);
+    one.cache.set("key", Bytes::from("value"), TTL).await.unwrap();
+    redis.command("CONFIG RESETSTAT");
+    let herd = (0..200).map(|_| other.read("key", "unused"));
+    assert!(futures::future::join_all(herd).await.iter().all(|value| value == "value"));
+    assert_eq!(other.loads(), 0);
+    let commands = redis.command("INFO commandstats").remove(0);
+    let scripts: Vec<_> = commands.lines().filter(|line| line.starts_with("cmdstat_get:")).collect();
+    assert!(scripts.len() == 1 && scripts[0].starts_with("cmdstat_get:calls=1,"), "{scripts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_invalidation_on_one_replica_reaches_the_memory_of_the_others() {
     let redis = TestRedis::start();
     let (one, other) = (Replica::on(&redis.url()).await, Replica::on(&redis.url()).await);

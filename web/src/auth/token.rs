@@ -1,10 +1,7 @@
 //! Access tokens: JWT, HS256 and nothing else, by keys that can be rotated.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use safire_domain::{
-    Timestamp, UserId,
-    user::User,
-};
+use safire_domain::{Timestamp, UserId, user::User};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
