@@ -19,18 +19,16 @@ macro_rules! readable {
 }
 pub(crate) use readable;
 
-/// The same for lists, as the users whose projects are readable: an index leads from them to the
-/// projects.
-macro_rules! visible_users {
+/// The same for lists of those who are no administrators, as the users whose projects are readable: an
+/// index leads from them to the projects.
+macro_rules! visible_owners {
     () => {
         "(SELECT $1
           UNION
-          SELECT mate.id FROM users me JOIN users mate ON mate.zone_id = me.zone_id WHERE me.id = $1
-          UNION
-          SELECT id FROM users WHERE $2)"
+          SELECT mate.id FROM users me JOIN users mate ON mate.zone_id = me.zone_id WHERE me.id = $1)"
     };
 }
-pub(crate) use visible_users;
+pub(crate) use visible_owners;
 
 /// Whether the user `u` is the one who asks, a zone mate, or the one who asks sees everybody.
 macro_rules! visible_user {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     Connection, Error, Result,
-    access::{Removal, Right, Written, readable, visible_users, writable, writer},
+    access::{Removal, Right, Written, readable, visible_owners, writable, writer},
     connection::on,
 };
 
@@ -95,35 +95,56 @@ pub async fn right(connection: &mut Connection, access: Access, id: ProjectId) -
     Ok(Right::over(access, owner))
 }
 
+/// The texts of lists: one for administrators, who see everything, and one for others on each engine.
+/// PostgreSQL takes an average zone's projects for too many to look up one by one and reads the whole
+/// table, unless the owners come as an array.
+struct Texts {
+    all: &'static str,
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+macro_rules! texts {
+    ($select:literal, $rest:literal) => {
+        Texts {
+            all: concat!($select, " WHERE $1 IS NOT NULL ", $rest),
+            postgres: concat!($select, " WHERE owner_id = ANY (ARRAY ", visible_owners!(), ") ", $rest),
+            sqlite: concat!($select, " WHERE owner_id IN ", visible_owners!(), " ", $rest),
+        }
+    };
+}
+
+impl Texts {
+    fn of(&self, connection: &Connection, access: Access) -> &'static str {
+        match connection {
+            _ if access.is_admin() => self.all,
+            Connection::Postgres(_) => self.postgres,
+            Connection::Sqlite(_) => self.sqlite,
+        }
+    }
+}
+
+const LIST: Texts = texts!(
+    "SELECT id, owner_id, name, description, version, created_at, updated_at
+     FROM projects",
+    "ORDER BY id DESC
+     LIMIT $3 OFFSET $2"
+);
+const COUNT: Texts = texts!("SELECT COUNT(*) FROM projects", "");
+
 /// The projects that the user may see, newest first.
 pub async fn list(connection: &mut Connection, access: Access, skip: i64, limit: i64) -> Result<Vec<Project>> {
+    let sql = LIST.of(connection, access);
     let rows: Vec<Row> = on!(connection, c => {
-        sqlx::query_as(concat!(
-            "SELECT id, owner_id, name, description, version, created_at, updated_at
-             FROM projects
-             WHERE owner_id IN ", visible_users!(), "
-             ORDER BY id DESC
-             LIMIT $4 OFFSET $3",
-        ))
-        .bind(access.user.uuid())
-        .bind(access.is_admin())
-        .bind(skip)
-        .bind(limit)
-        .fetch_all(c)
-        .await
+        sqlx::query_as(sql).bind(access.user.uuid()).bind(skip).bind(limit).fetch_all(c).await
     })?;
     rows.into_iter().map(Project::try_from).collect()
 }
 
 /// How many projects the user may see.
 pub async fn count(connection: &mut Connection, access: Access) -> Result<i64> {
-    Ok(on!(connection, c => {
-        sqlx::query_scalar(concat!("SELECT COUNT(*) FROM projects WHERE owner_id IN ", visible_users!()))
-            .bind(access.user.uuid())
-            .bind(access.is_admin())
-            .fetch_one(c)
-            .await
-    })?)
+    let sql = COUNT.of(connection, access);
+    Ok(on!(connection, c => sqlx::query_scalar(sql).bind(access.user.uuid()).fetch_one(c).await)?)
 }
 
 /// Writes a project's name and description over version `project.version`.
