@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use ractor::factory::{DiscardHandler, DiscardReason, Job};
 use safire_store::Connection;
 
-use super::figures::Counted;
+use super::{figures::Counted, link::Link};
 use crate::slot::{Reply, Why};
 
 /// A job on its way to a connection. It is taken out once, to be done or refused.
@@ -43,8 +43,14 @@ impl fmt::Debug for Work {
 }
 
 pub(super) trait Task: Send {
-    /// Does the job; `true` when the connection broke.
-    fn perform<'c>(self: Box<Self>, connection: &'c mut Connection, checked_out: Counted) -> BoxFuture<'c, bool>;
+    /// Does the job and answers; `true` when the connection broke. Before whoever has the answer goes on,
+    /// the connection counts as free, and the link knows what happened to it.
+    fn perform<'c>(
+        self: Box<Self>,
+        connection: &'c mut Connection,
+        link: &'c Link,
+        checked_out: Counted,
+    ) -> BoxFuture<'c, bool>;
     fn fail(self: Box<Self>, error: safire_store::Error);
     fn refuse(self: Box<Self>, why: Why);
     fn is_abandoned(&self) -> bool;
@@ -60,12 +66,19 @@ where
     T: Send + 'static,
     W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, safire_store::Result<T>> + Send + 'static,
 {
-    fn perform<'c>(self: Box<Self>, connection: &'c mut Connection, checked_out: Counted) -> BoxFuture<'c, bool> {
+    fn perform<'c>(
+        self: Box<Self>,
+        connection: &'c mut Connection,
+        link: &'c Link,
+        checked_out: Counted,
+    ) -> BoxFuture<'c, bool> {
         Box::pin(async move {
             let Self { work, reply } = *self;
             let result = work(connection).await;
             let broken = result.as_ref().is_err_and(safire_store::Error::breaks_connection);
-            // Whoever has the answer also finds the connection free.
+            if broken {
+                link.broke();
+            }
             drop(checked_out);
             reply.send(result);
             broken

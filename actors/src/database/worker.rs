@@ -111,10 +111,10 @@ impl Worker for ConnectionWorker {
             }
         };
         let checked_out = self.shared.figures.checked_out.count();
-        let broken = task.perform(&mut open.connection, checked_out).await;
+        // The beginning, not the end: the caller goes on before this worker does.
         open.used = Instant::now();
+        let broken = task.perform(&mut open.connection, &self.shared.link, checked_out).await;
         if broken {
-            self.shared.link.broke();
             *place = None;
         }
         Ok(())
