@@ -180,6 +180,8 @@ on_both_engines! {
             "GET /health/live",
             "GET /health/ready",
             "POST /api/v1/auth/login",
+            "POST /api/v1/auth/logout",
+            "POST /api/v1/auth/refresh",
             "POST /api/v1/auth/register",
         ];
         assert_eq!(open, meant);

@@ -80,9 +80,9 @@ on_both_engines! {
     async fn administrators_make_the_cache_forget_the_dict_of_users(database: &TestDatabase) {
         let redis = TestRedis::start();
         let app = with_redis(database, &redis).await;
-        redis.command("HSET safire:users-dict u-1 Ana");
         app.register().await.post("/cache/invalidate/users-dict", None).await.refused(403, "forbidden");
         let admin = app.as_admin().await;
+        redis.command("HSET safire:users-dict u-1 Ana");
         assert_eq!(admin.post("/cache/invalidate/users-dict", None).await.is(200), json!({ "entries": 1 }));
         assert_eq!(redis.command("EXISTS safire:users-dict"), ["0"]);
         app.stop().await;

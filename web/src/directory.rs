@@ -17,13 +17,13 @@ const TTL: Duration = Duration::from_secs(3600);
 impl App {
     /// The directory, from the cache or, where that does not answer, from the database.
     pub(crate) async fn users_dict(&self) -> Result<Bytes, Problem> {
-        let load = || Box::pin(load_users_dict(self.database.clone()));
-        match self.cache.get_or_load(USERS_DICT, TTL, load()).await {
+        let load = Box::pin(names(self.database.clone()));
+        match self.cache.get_or_load_dict(USERS_DICT, TTL, load).await {
             Ok(Ok(json)) => Ok(json),
             Ok(Err(error)) => Err(Problem::from(&*error)),
             Err(unavailable) => {
                 tracing::warn!(%unavailable, "the cache is passed by");
-                Ok(load().await?)
+                Ok(load_users_dict(self.database.clone()).await?)
             }
         }
     }
@@ -40,9 +40,12 @@ impl App {
 
 /// The directory as the database has it.
 pub(crate) async fn load_users_dict(database: Database) -> Result<Bytes, DatabaseError> {
-    let names = database.read(|c| Box::pin(users::names(c))).await?;
-    let names: BTreeMap<_, _> = names.into_iter().collect();
-    let json = serde_json::to_vec(&names)
+    let json = serde_json::to_vec(&names(database).await?)
         .map_err(|error| safire_store::Error::Corrupt { table: "users", reason: error.to_string() })?;
     Ok(Bytes::from(json))
+}
+
+async fn names(database: Database) -> Result<BTreeMap<String, String>, DatabaseError> {
+    let names = database.read(|c| Box::pin(users::names(c))).await?;
+    Ok(names.into_iter().collect())
 }

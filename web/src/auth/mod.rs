@@ -46,6 +46,9 @@ pub enum BadSettings {
     /// argon2 has bounds of its own.
     #[error("argon2 refuses these parameters: {0}")]
     Argon2(argon2::Error),
+    /// No threads to hash on.
+    #[error("the threads that hash passwords do not start: {0}")]
+    Threads(std::io::Error),
     /// No hash could be computed.
     #[error("no password hash could be computed: {0}")]
     Hash(argon2::password_hash::Error),

@@ -1,22 +1,28 @@
 //! Passwords, hashed with argon2id on threads of their own, a few at a time.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use super::{BadSettings, Checked, Settings};
 use crate::Problem;
 
-pub(super) struct Passwords(Arc<Inner>);
+pub(super) struct Passwords {
+    inner: Arc<Inner>,
+    threads: Threads,
+}
 
 struct Inner {
     hasher: Argon2<'static>,
-    permits: Semaphore,
     /// The hash of nobody's password: checked for unknown users, so that they take as long as known
     /// ones.
     nobody: String,
@@ -27,7 +33,8 @@ impl Passwords {
         let params = Params::new(settings.memory_kib, settings.iterations, 1, None).map_err(BadSettings::Argon2)?;
         let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let nobody = hash(&hasher, "nobody's password").map_err(BadSettings::Hash)?;
-        Ok(Self(Arc::new(Inner { hasher, permits: Semaphore::new(settings.permits), nobody })))
+        let threads = Threads::start(settings.permits).map_err(BadSettings::Threads)?;
+        Ok(Self { inner: Arc::new(Inner { hasher, nobody }), threads })
     }
 
     pub async fn hash(&self, password: SecretString) -> Result<String, Problem> {
@@ -41,10 +48,43 @@ impl Passwords {
     }
 
     async fn beside<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, Problem> {
-        let _permit = self.0.permits.acquire().await.map_err(|error| Problem::defect(&error))?;
-        let inner = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || work(&inner)).await.map_err(|error| Problem::defect(&error))
+        let (reply, result) = oneshot::channel();
+        let inner = Arc::clone(&self.inner);
+        self.threads.submit(Box::new(move || drop(reply.send(work(&inner)))));
+        result.await.map_err(|error| Problem::defect(&error))
     }
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A few threads that only hash. A hash takes `memory_kib` from its thread's share of the heap, and
+/// the allocator keeps that for the next: on the runtime's many threads it would be kept many times.
+struct Threads(mpsc::Sender<Job>);
+
+impl Threads {
+    fn start(number: usize) -> std::io::Result<Self> {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let inbox = Arc::new(Mutex::new(inbox));
+        for _ in 0..number {
+            let inbox = Arc::clone(&inbox);
+            thread::Builder::new().name("password".into()).spawn(move || {
+                while let Some(job) = next(&inbox) {
+                    // What panics drops its reply, and its caller is told.
+                    let _ = catch_unwind(AssertUnwindSafe(job));
+                }
+            })?;
+        }
+        Ok(Self(jobs))
+    }
+
+    fn submit(&self, job: Job) {
+        // Threads end when nobody can submit; until then somebody receives.
+        let _ = self.0.send(job);
+    }
+}
+
+fn next(inbox: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
+    inbox.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv().ok()
 }
 
 impl Inner {
