@@ -138,6 +138,7 @@ enum Message {
     Wait { scenario: ScenarioId, run: RunId, reply: Reply<()> },
     AtRest { scenario: ScenarioId, actor: ActorId, handled: u64 },
     Heartbeat,
+    Held(Vec<ScenarioId>),
     Claimed(Vec<Assignment>),
     Drain(Duration, Reply<Drained>),
     DrainEnds,
@@ -196,6 +197,7 @@ impl Actor for Registry {
             },
             Message::AtRest { scenario, actor, handled } => state.let_go(scenario, actor, handled),
             Message::Heartbeat => self.beat(&myself),
+            Message::Held(scenarios) => self.reclaim(&myself, state, scenarios),
             Message::Claimed(assignments) => {
                 for assignment in assignments {
                     let scenario = assignment.scenario;
@@ -290,14 +292,31 @@ impl Registry {
     }
 
     fn beat(&self, myself: &ActorRef<Message>) {
-        let (context, database) = (self.context.clone(), self.database.clone());
+        let (context, database, registry) = (self.context.clone(), self.database.clone(), myself.clone());
         tokio::spawn(async move {
             let lease = lease(&context);
-            if let Err(error) = database.write(move |c| Box::pin(runs::renew(c, lease))).await {
-                tracing::warn!(%error, "the lease was not renewed");
+            let held = database.write(move |c| {
+                Box::pin(async move {
+                    runs::renew(c, lease).await?;
+                    runs::held(c, lease.owner).await
+                })
+            });
+            match held.await {
+                Ok(scenarios) => drop(registry.cast(Message::Held(scenarios))),
+                Err(error) => tracing::warn!(%error, "the lease was not renewed"),
             }
         });
         self.claim(myself, false, None);
+    }
+
+    /// Begins again the runs that this process holds and nobody in it works on: they were accepted
+    /// just when their actor failed.
+    fn reclaim(&self, myself: &ActorRef<Message>, state: &State, scenarios: Vec<ScenarioId>) {
+        for scenario in scenarios {
+            if !state.scenarios.contains_key(&scenario) {
+                self.claim(myself, true, Some(scenario));
+            }
+        }
     }
 
     /// Claims runs beside the actor and reports what it got. Until the database answers, a claim of

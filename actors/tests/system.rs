@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::TimeDelta;
 use futures::future::{join_all, select_all};
 use safire_actors::{
     Context, Faults, Settings, System, Unavailable, cache,
@@ -16,10 +17,16 @@ use safire_actors::{
     supervisor::Policy,
 };
 use safire_domain::{
-    RunId, ScenarioId, clock::SystemClock, engine::Quantity, lifecycle::RunState, run::Run, user::Access,
+    NodeId, RunId, ScenarioId, clock::SystemClock, engine::Quantity, lifecycle::RunState, run::Run, user::Access,
 };
-use safire_store::{Connection, access::Written, projects, runs, runs::Cancelled, scenarios as store, users};
-use safire_test_support::{TestDatabase, analyst, on_both_engines, project, scenario};
+use safire_store::{
+    Connection,
+    access::Written,
+    projects,
+    runs::{self, Accepted, Cancelled, Lease, Request},
+    scenarios as store, users,
+};
+use safire_test_support::{TestDatabase, analyst, now, on_both_engines, project, scenario};
 
 /// Panics at a point as often as it was armed, and counts who came by.
 #[derive(Default)]
@@ -53,6 +60,7 @@ impl Faults for Traps {
 /// A running system whose owner can look behind it.
 struct Bench {
     system: Arc<System>,
+    node: NodeId,
     traps: Arc<Traps>,
     rows: tokio::sync::Mutex<Connection>,
     user: Access,
@@ -86,8 +94,8 @@ impl Bench {
         let mut rows = database.prepared().await;
         let user = analyst();
         users::insert(&mut rows, &user, None).await.unwrap();
-        let (system, traps) = start(database, adapt).await;
-        Self { system, traps, rows: rows.into(), user: Access::of(&user) }
+        let (system, node, traps) = start(database, adapt).await;
+        Self { system, node, traps, rows: rows.into(), user: Access::of(&user) }
     }
 
     /// A new scenario of the user, with that capacity in t/yr.
@@ -135,7 +143,7 @@ impl Bench {
     }
 }
 
-async fn start(database: &TestDatabase, adapt: impl FnOnce(&mut Settings)) -> (Arc<System>, Arc<Traps>) {
+async fn start(database: &TestDatabase, adapt: impl FnOnce(&mut Settings)) -> (Arc<System>, NodeId, Arc<Traps>) {
     let mut settings = Settings {
         database: database::Settings {
             target: database.target(),
@@ -158,7 +166,7 @@ async fn start(database: &TestDatabase, adapt: impl FnOnce(&mut Settings)) -> (A
     adapt(&mut settings);
     let traps = Arc::new(Traps::default());
     let context = Context { faults: Some(traps.clone()), ..Context::new(Arc::new(SystemClock)) };
-    (Arc::new(System::start(settings, &context).await.unwrap()), traps)
+    (Arc::new(System::start(settings, &context).await.unwrap()), context.node, traps)
 }
 
 /// Repeats until it succeeds; fails when that takes too long.
@@ -325,6 +333,17 @@ on_both_engines! {
         }
     }
 
+    async fn a_run_accepted_just_when_its_actor_failed_is_found_and_calculated(database: &TestDatabase) {
+        let bench = Bench::start(database).await;
+        let scenario = bench.scenario(10_000.0).await;
+        let lease = Lease { owner: bench.node, until: now() + TimeDelta::seconds(15) };
+        let request = Request { access: bench.user, scenario, run: RunId::new(now()), lease, now: now() };
+        // As the task of an actor that is no more would do it.
+        let accepted = runs::accept(&mut *bench.rows.lock().await, request).await.unwrap();
+        assert!(matches!(accepted, Accepted::New(..)), "{accepted:?}");
+        bench.reaches(scenario, request.run, RunState::Succeeded).await;
+    }
+
     async fn a_spent_restart_budget_says_that_the_process_should_end(database: &TestDatabase) {
         let bench = Bench::with(database, |settings| {
             settings.policy = Policy { first_delay: Duration::from_millis(1), budget: 2, ..Policy::default() };
@@ -371,7 +390,7 @@ on_both_engines! {
         }
         assert_eq!(bench.system.drain(Duration::from_millis(10)).await.unwrap().handed_back, 8);
         bench.system.stop().await.unwrap();
-        let (next, _) = start(database, |_| {}).await;
+        let (next, ..) = start(database, |_| {}).await;
         for (scenario, run) in motion {
             let run = bench.reaches(scenario, run, RunState::Succeeded).await;
             assert_eq!(run.attempt, 1);

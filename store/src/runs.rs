@@ -509,6 +509,17 @@ pub async fn renew(connection: &mut Connection, lease: Lease) -> Result<()> {
     Ok(())
 }
 
+/// The scenarios whose runs in motion a process holds.
+pub async fn held(connection: &mut Connection, owner: NodeId) -> Result<Vec<ScenarioId>> {
+    let ids: Vec<Uuid> = on!(connection, c => {
+        sqlx::query_scalar("SELECT scenario_id FROM runs WHERE lease_owner = $1 AND state IN ('queued', 'running')")
+            .bind(owner.uuid())
+            .fetch_all(c)
+            .await
+    })?;
+    Ok(ids.into_iter().map(ScenarioId::from).collect())
+}
+
 /// Gives back every run that a process has not finished, without costing it an attempt; returns how
 /// many.
 pub async fn hand_back(connection: &mut Connection, owner: NodeId) -> Result<u64> {
