@@ -337,5 +337,6 @@ fn web_settings(config: &Config) -> safire_web::Settings {
         sync_wait: Duration::from_secs(config.calculations.sync_wait_s),
         master_data_ttl: Duration::from_secs(config.cache.master_data_ttl_s),
         open_registration: config.auth.registration == Registration::Open,
+        cors_origins: config.http.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect(),
     }
 }

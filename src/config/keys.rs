@@ -50,6 +50,7 @@ pub(super) const KEYS: &[Key] = &[
     number("http.request_timeout_ms", 100..=3_600_000),
     number("http.max_connections", 1..=1_000_000),
     list("http.trusted_proxies", is_network),
+    list("http.cors_origins", is_origin),
     secret("database.url", is_database).with_alias("DATABASE_URL"),
     number("database.connections", 1..=1000),
     number("database.overflow", 0..=1000),
@@ -267,6 +268,12 @@ fn is_host(text: &str) -> Result<(), String> {
 fn is_network(text: &str) -> Result<(), String> {
     let is_one = text.parse::<IpNet>().is_ok_and(|network| network.trunc() == network);
     require(is_one, "is not a network such as 10.0.0.0/8")
+}
+
+fn is_origin(text: &str) -> Result<(), String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_one = rest.is_some_and(|host| !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && b != b'/'));
+    require(is_one, "is not an origin such as https://app.example.com")
 }
 
 fn is_email(text: &str) -> Result<(), String> {

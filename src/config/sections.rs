@@ -29,6 +29,8 @@ pub struct Http {
     /// Networks of the proxies in front, such as `10.0.0.0/8`: only they are believed when they name
     /// their client in `X-Forwarded-For`.
     pub trusted_proxies: Vec<IpNet>,
+    /// Origins of the web pages that may call the API from a browser, such as `https://app.example.com`.
+    pub cors_origins: Vec<String>,
 }
 
 impl Default for Http {
@@ -41,6 +43,7 @@ impl Default for Http {
             request_timeout_ms: 30_000,
             max_connections: 4096,
             trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
         }
     }
 }

@@ -7,7 +7,11 @@ use safire_domain::ScenarioId;
 use safire_test_support::{now, on_both_engines};
 use serde_json::{Value, json};
 
-use crate::app::{Client, TestApp, of_capacity};
+use crate::{
+    app::{Client, TestApp, id, of_capacity},
+    matrix::{PEOPLE, TABLE},
+    users::{make_member, make_zone},
+};
 
 /// One operation of the API, as its description names it.
 #[derive(Debug)]
@@ -15,7 +19,8 @@ struct Operation {
     method: Method,
     path: String,
     guarded: bool,
-    for_admins: bool,
+    /// The statuses that it may answer with.
+    statuses: BTreeSet<u16>,
 }
 
 fn operations() -> Vec<Operation> {
@@ -29,13 +34,23 @@ fn operations() -> Vec<Operation> {
                 guarded: operation["security"]
                     .as_array()
                     .is_some_and(|any| any.iter().any(|s| s.get("bearer").is_some())),
-                for_admins: operation["summary"].as_str().is_some_and(|summary| summary.contains("(administrators)"))
-                    || operation["description"].as_str().is_some_and(|text| text.contains("(administrators)")),
+                statuses: operation["responses"]
+                    .as_object()
+                    .expect("responses")
+                    .keys()
+                    .map(|status| status.parse().expect("a status"))
+                    .collect(),
             });
         }
     }
     assert!(all.len() > 25, "only {} operations", all.len());
     all
+}
+
+/// The path with an id, or a zone's, that nothing has.
+fn with_an_id(path: &str) -> String {
+    let id = ScenarioId::new(now()).to_string();
+    path.replace("{id}", &id).replace("{zone_id}", &id)
 }
 
 /// Whose id a route takes.
@@ -92,6 +107,29 @@ fn no_route_with_an_id_is_forgotten_here() {
     assert_eq!(tested, documented);
 }
 
+#[test]
+fn the_matrix_has_every_documented_operation_once_and_no_other() {
+    let name = |o: &Operation| format!("{} {}", o.method, o.path.strip_prefix("/api/v1").unwrap_or(&o.path));
+    let documented: BTreeSet<_> = operations().iter().map(name).collect();
+    let rows: BTreeSet<_> = TABLE.iter().map(|(operation, ..)| (*operation).to_owned()).collect();
+    let forgotten: Vec<_> = documented.difference(&rows).collect();
+    let unknown: Vec<_> = rows.difference(&documented).collect();
+    assert!(forgotten.is_empty() && unknown.is_empty(), "no row: {forgotten:?}; not documented: {unknown:?}");
+    assert_eq!(rows.len(), TABLE.len(), "an operation has two rows");
+}
+
+#[test]
+fn every_answer_in_the_matrix_is_documented() {
+    let mut missing = BTreeSet::new();
+    for Operation { method, path, statuses, .. } in operations() {
+        let name = format!("{method} {}", path.strip_prefix("/api/v1").unwrap_or(&path));
+        let rows = TABLE.iter().filter(|(operation, ..)| *operation == name);
+        let answers = rows.flat_map(|(_, class, ..)| PEOPLE.map(|who| class.status(who)));
+        missing.extend(answers.filter(|status| !statuses.contains(status)).map(|status| format!("{name}: {status}")));
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 on_both_engines! {
     async fn anothers_id_on_every_route_is_answered_like_one_that_does_not_exist(database: &TestDatabase) {
         let app = TestApp::start(database).await;
@@ -144,14 +182,50 @@ on_both_engines! {
         app.stop().await;
     }
 
-    async fn a_run_in_motion_cannot_be_called_off_by_another(database: &TestDatabase) {
+    async fn anothers_user_or_key_is_answered_like_one_that_does_not_exist(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let (ana, bob) = (app.register().await, app.register().await);
+        let user = id(&ana.get("/auth/me").await.is(200));
+        let key = id(&ana.post("/auth/keys", json!({ "name": "notebook" })).await.is(201));
+        let keys = ana.get("/auth/keys").await.is(200);
+        let nobodys = ScenarioId::new(now()).to_string();
+        let name = json!({ "name": "X" });
+        let routes = [
+            (Method::GET, "/users/{id}", &user, None),
+            (Method::PATCH, "/users/{id}", &user, Some(name.clone())),
+            (Method::PATCH, "/users/{id}", &user, Some(json!({ "name": "X", "role": "admin" }))),
+            (Method::PUT, "/users/{id}", &user, Some(name)),
+            (Method::DELETE, "/users/{id}", &user, None),
+            (Method::POST, "/users/{id}/transfer", &user, Some(json!({ "zone_id": null }))),
+            (Method::DELETE, "/auth/keys/{id}", &key, None),
+        ];
+        for (method, path, theirs, body) in routes {
+            let ask = async |id: &str| {
+                let answer = bob.send(method.clone(), &path.replace("{id}", id), body.clone()).await;
+                let (status, mut problem) = (answer.status, answer.json);
+                problem.as_object_mut().expect("a problem").remove("trace_id");
+                assert!([403, 404].contains(&status), "{method} {path}: {problem}");
+                problem
+            };
+            assert_eq!(ask(theirs).await, ask(&nobodys).await, "{method} {path}");
+        }
+        assert_eq!(ana.get("/auth/keys").await.is(200), keys);
+        app.stop().await;
+    }
+
+    async fn a_run_in_motion_cannot_be_called_off_by_another(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let (admin, bob) = (app.as_admin().await, app.register().await);
+        make_zone(&admin, "north").await;
+        let (_, ana) = make_member(&admin, "ana", "analyst", Some("north")).await;
+        let (_, mate) = make_member(&admin, "mate", "analyst", Some("north")).await;
         let scenario = ana.plant(crate::app::ENDLESS).await;
         ana.calculate(&scenario).await;
         let path = format!("/scenarios/{scenario}/calculate");
         bob.delete(&path).await.refused(404, "not_found");
         bob.post(&path, None).await.refused(404, "not_found");
+        mate.delete(&path).await.refused(403, "forbidden");
+        mate.post(&path, None).await.refused(403, "forbidden");
         assert_eq!(ana.get(&format!("/scenarios/{scenario}")).await.is(200)["status"], "calculating");
         ana.delete(&path).await.is(200);
         app.stop().await;
@@ -166,7 +240,7 @@ on_both_engines! {
                 open.push(format!("{method} {path}"));
                 continue;
             }
-            let path = path.replace("{id}", &ScenarioId::new(now()).to_string());
+            let path = with_an_id(&path);
             for user in [nobody.clone(), nobody.with_token("forged")] {
                 let answer = user.send(method.clone(), &path, None).await;
                 assert_eq!(answer.status, 401, "{method} {path}: {}", answer.json);
@@ -188,25 +262,12 @@ on_both_engines! {
         app.stop().await;
     }
 
-    async fn what_is_for_administrators_is_forbidden_to_analysts(database: &TestDatabase) {
-        let app = TestApp::start(database).await;
-        let (ana, admin) = (app.register().await, app.as_admin().await);
-        let guarded: Vec<_> = operations().into_iter().filter(|operation| operation.for_admins).collect();
-        assert!(guarded.iter().any(|operation| operation.path == "/api/v1/cache/invalidate"), "{guarded:?}");
-        for Operation { method, path, .. } in guarded {
-            let path = path.replace("{id}", &ScenarioId::new(now()).to_string());
-            ana.send(method.clone(), &path, None).await.refused(403, "forbidden");
-            assert_ne!(admin.send(method, &path, None).await.status, 403, "{path}");
-        }
-        app.stop().await;
-    }
-
     async fn every_documented_route_is_there(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let admin = app.as_admin().await;
         let nowhere = admin.get("/nowhere").await.refused(404, "not_found");
         for Operation { method, path, .. } in operations() {
-            let at = path.replace("{id}", &ScenarioId::new(now()).to_string());
+            let at = with_an_id(&path);
             let answer = admin.send(method.clone(), &at, Some(json!({}))).await;
             assert_ne!(answer.status, 405, "{method} {path}");
             assert_ne!((answer.status, &answer.json["detail"]), (404, &nowhere["detail"]), "{method} {path}");

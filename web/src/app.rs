@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderValue;
 use safire_actors::{Cache, Calculations, Database, Scenarios, System, database::DatabaseError};
 use safire_domain::{Clock, Timestamp, master_data::MasterData};
 use safire_store::master_data;
@@ -22,7 +23,7 @@ pub(crate) const MASTER_DATA: &str = "master-data";
 pub(crate) const USERS_DICT: &str = "users-dict";
 
 /// What the web layer is told once.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// The largest body accepted, in bytes.
     pub body_limit: usize,
@@ -34,6 +35,8 @@ pub struct Settings {
     pub master_data_ttl: Duration,
     /// Whether anybody may register.
     pub open_registration: bool,
+    /// Origins whose pages may call the API from a browser.
+    pub cors_origins: Vec<HeaderValue>,
 }
 
 /// The state that all handlers share: handles, cheap to clone.

@@ -12,6 +12,7 @@ mod extract;
 pub mod limits;
 mod observe;
 mod page;
+mod prefer;
 pub mod problem;
 mod roles;
 mod routes;

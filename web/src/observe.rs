@@ -16,32 +16,45 @@ use crate::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 tokio::task_local! {
     static TRACE: String;
 }
 
-/// The id of the request that is being answered, as logs and problems name it.
+/// The trace that the request being answered is part of: the caller's, or else the request's own id.
 pub(crate) fn trace_id() -> String {
     TRACE.try_with(Clone::clone).unwrap_or_default()
 }
 
-/// Gives the request its id and logs how it ended.
+/// Gives the request its ids and logs how it ended.
 pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
+    let trace = traceparent(request.headers()).unwrap_or_else(|| id.clone());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", request.id = %id, %method, route);
+    let span = tracing::info_span!("request", request.id = %id, trace_id = trace, %method, route);
     let work = async {
         let begun = Instant::now();
         let mut response = next.run(request).await;
         let status = response.status().as_u16();
         tracing::info!(status, duration_us = begun.elapsed().as_micros() as u64, "answered");
-        if let Ok(value) = HeaderValue::from_str(&trace_id()) {
+        if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         response
     };
-    TRACE.scope(id, work.instrument(span)).await
+    TRACE.scope(trace, work.instrument(span)).await
+}
+
+/// The trace that the request is part of (W3C Trace Context, version 00).
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(TRACEPARENT)?.to_str().ok()?;
+    let parts: Vec<_> = value.split('-').collect();
+    let hex = |text: &str, length| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let [version, trace, parent, flags] = parts.as_slice() else { return None };
+    let well_formed = *version == "00" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
+    (well_formed && trace.bytes().any(|b| b != b'0') && parent.bytes().any(|b| b != b'0')).then(|| (*trace).to_owned())
 }
 
 /// The caller's id when it is a plain short word, a new one otherwise: it goes into logs.
@@ -72,5 +85,28 @@ pub(crate) async fn in_time(
     match tokio::time::timeout(app.settings.request_timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::unavailable("the request took too long").into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_taken_over_when_it_is_well_formed() {
+        let of =
+            |text: &'static str| traceparent(&HeaderMap::from_iter([(TRACEPARENT, HeaderValue::from_static(text))]));
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").as_deref(), Some(trace));
+        for bad in [
+            "",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+        ] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
     }
 }

@@ -38,6 +38,7 @@ use crate::{
     body::Body,
     extract::{Id, Query},
     page::{Page, Range},
+    prefer::{PREFERENCE_APPLIED, Wait},
     problem::ProblemBody,
 };
 
@@ -67,7 +68,8 @@ pub(super) async fn accept(app: &App, caller: Caller, id: ScenarioId) -> Result<
 }
 
 /// Begins a calculation and answers at once. Asked again, it answers with the same run; when the
-/// stored result is of these very inputs, with the run that gave it.
+/// stored result is of these very inputs, with the run that gave it. With `Prefer: wait=N` it answers
+/// when the run has ended, or after N seconds.
 #[utoipa::path(
     post, path = "/scenarios/{id}/calculate", tag = "calculation", security(("bearer" = [])),
     params(("id" = ScenarioId, Path)),
@@ -82,8 +84,17 @@ pub(super) async fn accept(app: &App, caller: Caller, id: ScenarioId) -> Result<
         (status = 503, description = "The pool is full; try again", body = ProblemBody),
     )
 )]
-async fn calculate(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Response, Problem> {
-    Ok(accepted(accept(&app, caller, id).await?))
+async fn calculate(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<ScenarioId>,
+    wait: Wait,
+) -> Result<Response, Problem> {
+    let run = accept(&app, caller, id).await?;
+    let Some(patience) = wait.within(app.settings.sync_wait) else { return Ok(accepted(run)) };
+    let run = ended(&app, caller, run, patience).await?;
+    let applied = [(PREFERENCE_APPLIED, format!("wait={}", patience.as_secs()))];
+    Ok((applied, accepted(run)).into_response())
 }
 
 fn accepted(run: Run) -> Response {
@@ -118,7 +129,7 @@ async fn calculate_now(
     Query(query): Query<TraceQuery>,
 ) -> Result<Response, Problem> {
     let run = accept(&app, caller, id).await?;
-    let run = ended(&app, caller, run).await?;
+    let run = ended(&app, caller, run, app.settings.sync_wait).await?;
     if !run.state.has_ended() {
         return Ok(accepted(run));
     }
@@ -127,9 +138,9 @@ async fn calculate_now(
 }
 
 /// The run when it has ended, or as it is when the patience is over.
-async fn ended(app: &App, caller: Caller, mut run: Run) -> Result<Run, Problem> {
+async fn ended(app: &App, caller: Caller, mut run: Run, patience: Duration) -> Result<Run, Problem> {
     let (id, scenario) = (run.id, run.scenario_id);
-    let until = Instant::now() + app.settings.sync_wait;
+    let until = Instant::now() + patience;
     while !run.state.has_ended() && Instant::now() < until {
         app.scenarios.wait(scenario, id, until - Instant::now()).await?;
         run = find_run(app, caller, scenario, id).await?;

@@ -15,10 +15,20 @@ mod users;
 mod view;
 mod zones;
 
+use std::time::Duration;
+
 use axum::{Json, Router, middleware, routing::get};
-use http::{StatusCode, header::AUTHORIZATION};
+use http::{
+    HeaderName, HeaderValue, Method, StatusCode,
+    header::{AUTHORIZATION, LOCATION, RETRY_AFTER},
+};
 use tower::ServiceBuilder;
-use tower_http::{catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    cors::{AllowHeaders, AllowOrigin, CorsLayer},
+    sensitive_headers::SetSensitiveRequestHeadersLayer,
+};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
@@ -86,12 +96,24 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     documented().into_openapi()
 }
 
+/// What pages of other origins may do: nothing, unless their origin is listed.
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([LOCATION, RETRY_AFTER, HeaderName::from_static("x-request-id")])
+        .max_age(Duration::from_secs(3600))
+}
+
 /// The service's routes with everything around them.
 pub fn router(app: App) -> Router {
     let (router, document) = documented().split_for_parts();
     let around = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION, X_API_KEY]))
         .layer(middleware::from_fn(observe::observe))
+        .layer(CompressionLayer::new().gzip(true))
+        .layer(cors(&app.settings.cors_origins))
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(middleware::from_fn_with_state(app.clone(), observe::in_time))
         .layer(middleware::from_fn_with_state(app.clone(), limits::limit));
