@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use rand::RngExt;
-use reqwest::{Client, Response};
+use reqwest::{Client, Response, StatusCode};
 use safire_domain::{run::Computed, scenario::Pathway};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -83,7 +83,13 @@ async fn register(client: &Client, api: &str) -> anyhow::Result<(String, String)
     let password = format!("{random:032x}");
     let account = json!({ "email": email, "name": "Try it", "password": password });
     let registered = client.post(format!("{api}/auth/register")).json(&account).send().await;
-    answer::<Value>(registered.context("the service does not answer")?).await?;
+    let registered = registered.context("the service does not answer")?;
+    ensure!(
+        registered.status() != StatusCode::TOO_MANY_REQUESTS,
+        "the service makes no more accounts for now; sign in as somebody with --email and --password \
+         (the administrator's were printed at its first start)"
+    );
+    answer::<Value>(registered).await?;
     Ok((email, password))
 }
 
