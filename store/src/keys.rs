@@ -30,7 +30,28 @@ impl TryFrom<Row> for ApiKey {
 }
 
 /// Stores a new key; `false` when the user has `most` of them already.
+///
+/// The user's row is written first, so that keys made at once take turns and each counts the others.
 pub async fn insert(connection: &mut Connection, user: UserId, key: &ApiKey, hash: &str, most: i64) -> Result<bool> {
+    let (key, hash) = (key.clone(), hash.to_owned());
+    connection
+        .transaction(move |c| {
+            Box::pin(async move {
+                lock(c, user).await?;
+                insert_below(c, user, &key, &hash, most).await
+            })
+        })
+        .await
+}
+
+async fn lock(connection: &mut Connection, user: UserId) -> Result<()> {
+    on!(connection, c => {
+        sqlx::query("UPDATE users SET name = name WHERE id = $1").bind(user.uuid()).execute(c).await.map(drop)
+    })?;
+    Ok(())
+}
+
+async fn insert_below(connection: &mut Connection, user: UserId, key: &ApiKey, hash: &str, most: i64) -> Result<bool> {
     let inserted = on!(connection, c => {
         sqlx::query(
             "INSERT INTO api_keys (id, user_id, name, prefix, hash, created_at)

@@ -1,0 +1,151 @@
+//! A run begins: stored, and its scenario moved, in one transaction.
+
+use safire_domain::{
+    RunId, ScenarioId, Timestamp,
+    engine::{ENGINE_VERSION, Invalid},
+    lifecycle::{Event, Refused, Rest, RunState, Status},
+    run::{Run, Snapshot, fingerprint},
+    user::Access,
+};
+use sqlx::types::Json;
+
+use super::{Assignment, Lease, by_id};
+use crate::{Connection, Error, Result, access::Right, connection::on, master_data, scenarios};
+
+/// How often an acceptance is tried again when others change the scenario meanwhile.
+const TRIES: usize = 5;
+
+/// A request for a calculation.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    /// Who asks.
+    pub access: Access,
+    /// Which scenario.
+    pub scenario: ScenarioId,
+    /// The id that a new run gets.
+    pub run: RunId,
+    /// Who will calculate it.
+    pub lease: Lease,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// The answer to a request for a calculation.
+#[derive(Debug)]
+pub enum Accepted {
+    /// A new run, stored.
+    New(Run, Box<Assignment>),
+    /// The run that computes, or has computed, just that.
+    Same(Run),
+    /// A run with other inputs is in motion.
+    Busy(RunId),
+    /// The scenario's inputs cannot be calculated.
+    Invalid(Invalid),
+    /// The user may see the scenario but not change it.
+    Forbidden,
+    /// For the user there is no such scenario.
+    Unknown,
+}
+
+/// Accepts a calculation, in one transaction that stores the run and moves the scenario.
+pub async fn accept(connection: &mut Connection, request: Request) -> Result<Accepted> {
+    for _ in 0..TRIES {
+        let answer = connection.transaction(|c| Box::pin(try_accept(c, request))).await;
+        match answer {
+            Err(Error::Contended) => {}
+            settled => return settled,
+        }
+    }
+    Err(Error::Contended)
+}
+
+async fn try_accept(connection: &mut Connection, request: Request) -> Result<Accepted> {
+    let Some((scenario, right)) = scenarios::find_with_right(connection, request.access, request.scenario).await?
+    else {
+        return Ok(Accepted::Unknown);
+    };
+    if right != Right::Write {
+        return Ok(Accepted::Forbidden);
+    }
+    let edition = master_data::edition(connection).await?;
+    let defaults = master_data::default_set(connection, &scenario.pathway).await?;
+    let snapshot = Snapshot { given: scenario.inputs, defaults };
+    let inputs = match snapshot.resolve() {
+        Ok(resolved) => resolved.inputs,
+        Err(invalid) => return Ok(Accepted::Invalid(invalid)),
+    };
+    let fingerprint = fingerprint(&inputs, edition);
+    if let Some(run) = same(connection, scenario.status, &fingerprint).await? {
+        return adopt(connection, run, scenario.revision).await.map(Accepted::Same);
+    }
+    let status = match scenario.status.after(Event::Accepted(request.run)) {
+        Ok(status) => status,
+        Err(Refused::Busy(run) | Refused::Stale(run)) => return Ok(Accepted::Busy(run)),
+    };
+    if !scenarios::begin(connection, scenario.id, scenario.version, status, request.now).await? {
+        return Err(Error::Contended);
+    }
+    let run = Run {
+        id: request.run,
+        scenario_id: scenario.id,
+        revision: scenario.revision,
+        state: RunState::Queued,
+        attempt: 1,
+        fingerprint,
+        engine_version: ENGINE_VERSION.to_owned(),
+        edition,
+        failure: None,
+        created_at: request.now,
+        finished_at: None,
+    };
+    insert(connection, &run, &snapshot, request.lease).await?;
+    let assignment = Assignment { run: run.id, scenario: scenario.id, attempt: run.attempt, inputs };
+    Ok(Accepted::New(run, Box::new(assignment)))
+}
+
+/// The run in motion, or the one whose result stands, if it computes the same.
+async fn same(connection: &mut Connection, status: Status, fingerprint: &str) -> Result<Option<Run>> {
+    let (Status::Calculating { run, .. } | Status::Resting(Rest::Calculated(run))) = status else { return Ok(None) };
+    Ok(by_id(connection, run).await?.filter(|run| run.fingerprint == fingerprint))
+}
+
+/// The run computes this revision too: say so, lest its result be called stale.
+async fn adopt(connection: &mut Connection, run: Run, revision: i64) -> Result<Run> {
+    if run.revision != revision {
+        on!(connection, c => {
+            sqlx::query("UPDATE runs SET revision = $1 WHERE id = $2")
+                .bind(revision)
+                .bind(run.id.uuid())
+                .execute(c)
+                .await
+                .map(drop)
+        })?;
+    }
+    Ok(Run { revision, ..run })
+}
+
+async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lease: Lease) -> Result<()> {
+    on!(connection, c => {
+        sqlx::query(
+            "INSERT INTO runs (id, scenario_id, revision, fingerprint, engine_version, edition, snapshot, state,
+                               attempt, lease_owner, lease_until, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        )
+        .bind(run.id.uuid())
+        .bind(run.scenario_id.uuid())
+        .bind(run.revision)
+        .bind(&run.fingerprint)
+        .bind(&run.engine_version)
+        .bind(run.edition)
+        .bind(Json(snapshot))
+        .bind(run.state.as_str())
+        .bind(run.attempt)
+        .bind(lease.owner.uuid())
+        .bind(lease.until)
+        .bind(run.created_at)
+        .execute(c)
+        .await
+        .map(drop)
+    })?;
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! A run ends, once: with a result, with a failure, or because it was called off.
+
+use safire_domain::{
+    NodeId, RunId, ScenarioId, Timestamp,
+    engine::{BaseAnalysis, Failure},
+    lifecycle::{Event, RunEvent, RunState},
+    run::Outcome,
+    user::Access,
+};
+use sqlx::{FromRow, types::Json};
+use uuid::Uuid;
+
+use super::TABLE;
+use crate::{Connection, Error, Result, access::Right, connection::on, scenarios};
+
+/// Commits how an attempt ended; `false` when the run is no longer that attempt of that owner, and
+/// nothing was written.
+pub async fn settle(
+    connection: &mut Connection,
+    run: RunId,
+    attempt: i64,
+    owner: NodeId,
+    outcome: Outcome,
+    now: Timestamp,
+) -> Result<bool> {
+    connection
+        .transaction(|c| {
+            Box::pin(async move {
+                let Some(found) = motion(c, run).await? else { return Ok(false) };
+                if (found.attempt, found.lease_owner) != (attempt, Some(owner.uuid())) {
+                    return Ok(false);
+                }
+                end(c, found, Ending::from(outcome), now).await
+            })
+        })
+        .await
+}
+
+/// The answer to a request to call a calculation off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// The run ended as cancelled.
+    Yes(RunId),
+    /// Nothing was in motion.
+    NotInMotion,
+    /// The user may see the scenario but not change it.
+    Forbidden,
+    /// For the user there is no such scenario.
+    Unknown,
+}
+
+/// Calls off the run in motion; the scenario returns to where it was.
+pub async fn cancel(
+    connection: &mut Connection,
+    access: Access,
+    scenario: ScenarioId,
+    now: Timestamp,
+) -> Result<Cancelled> {
+    connection
+        .transaction(|c| {
+            Box::pin(async move {
+                let Some((scenario, right)) = scenarios::find_with_right(c, access, scenario).await? else {
+                    return Ok(Cancelled::Unknown);
+                };
+                if right != Right::Write {
+                    return Ok(Cancelled::Forbidden);
+                }
+                let Some(run) = scenario.status.in_motion() else { return Ok(Cancelled::NotInMotion) };
+                let Some(found) = motion(c, run).await? else { return Ok(Cancelled::NotInMotion) };
+                let ended = end(c, found, Ending::Cancelled, now).await?;
+                Ok(if ended { Cancelled::Yes(run) } else { Cancelled::NotInMotion })
+            })
+        })
+        .await
+}
+
+pub(super) enum Ending {
+    Succeeded(Box<BaseAnalysis>),
+    Failed(Failure),
+    Cancelled,
+}
+
+impl From<Outcome> for Ending {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Ok(result) => Self::Succeeded(Box::new(result)),
+            Err(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+/// A run and its scenario's status, as a decision needs them.
+#[derive(FromRow)]
+pub(super) struct Motion {
+    id: Uuid,
+    scenario_id: Uuid,
+    state: String,
+    attempt: i64,
+    lease_owner: Option<Uuid>,
+    #[sqlx(flatten)]
+    status: scenarios::StatusRow,
+}
+
+pub(super) async fn motion(connection: &mut Connection, run: RunId) -> Result<Option<Motion>> {
+    Ok(on!(connection, c => {
+        sqlx::query_as(
+            "SELECT r.id, r.scenario_id, r.state, r.attempt, r.lease_owner,
+                    s.status, s.run_id, s.rest_status, s.rest_run_id
+             FROM runs r
+             JOIN scenarios s ON s.id = r.scenario_id
+             WHERE r.id = $1",
+        )
+        .bind(run.uuid())
+        .fetch_optional(c)
+        .await
+    })?)
+}
+
+/// Ends a run and moves its scenario, if both still stand where they were read.
+pub(super) async fn end(connection: &mut Connection, found: Motion, ending: Ending, now: Timestamp) -> Result<bool> {
+    let run = RunId::from(found.id);
+    let (run_event, event, result, failure) = match ending {
+        Ending::Succeeded(result) => (RunEvent::Succeeded, Event::Succeeded(run), Some(Json(result)), None),
+        Ending::Failed(failure) => (RunEvent::Failed, Event::Failed(run), None, Some(Json(failure))),
+        Ending::Cancelled => (RunEvent::Cancelled, Event::Cancelled(run), None, None),
+    };
+    let state = RunState::from_name(&found.state).ok_or_else(|| Error::corrupt(TABLE, "unknown state"))?;
+    let (Ok(state), Ok(status)) = (state.after(run_event), found.status.read()?.after(event)) else {
+        return Ok(false);
+    };
+    let changed = on!(&mut *connection, c => {
+        sqlx::query(
+            "UPDATE runs
+             SET state = $1, result = $2, failure = $3, finished_at = $4, lease_owner = NULL, lease_until = NULL
+             WHERE id = $5 AND attempt = $6 AND state IN ('queued', 'running')",
+        )
+        .bind(state.as_str())
+        .bind(result)
+        .bind(failure)
+        .bind(now)
+        .bind(found.id)
+        .bind(found.attempt)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected())
+    })?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    if !scenarios::end(connection, found.scenario_id.into(), run, status, now).await? {
+        return Err(Error::corrupt(TABLE, "a run in motion whose scenario is at rest"));
+    }
+    Ok(true)
+}
