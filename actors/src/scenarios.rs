@@ -130,7 +130,7 @@ impl Scenarios {
 }
 
 /// What giving back may take beyond the drain's patience.
-const DRAIN_GRACE: Duration = Duration::from_secs(3);
+const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
 enum Message {
     Calculate { access: Access, scenario: ScenarioId, permit: Permit, reply: Reply<CalculateAnswer> },
@@ -344,10 +344,11 @@ impl Registry {
         });
     }
 
-    /// Answers the drain: what has not ended goes back, so that a late result of it is refused.
+    /// Answers the drain: what has not ended goes back, so that a late result of it is refused, and
+    /// whoever waits for it is told that there is none here.
     fn hand_back(&self, state: &mut State) {
         let Some(reply) = state.draining.take() else { return };
-        state.draining = None;
+        let unfinished = std::mem::take(&mut state.scenarios);
         let (node, database) = (self.context.node, self.database.clone());
         tokio::spawn(async move {
             let handed_back = database.write(move |c| Box::pin(runs::hand_back(c, node))).await;
@@ -355,6 +356,9 @@ impl Registry {
                 tracing::error!(%error, "unfinished runs were not handed back; their lease will end");
                 0
             });
+            for entry in unfinished.into_values() {
+                entry.actor.stop(None);
+            }
             reply.send(Drained { handed_back });
         });
     }

@@ -47,19 +47,26 @@ pub struct Permit(#[expect(dead_code, reason = "held, not read: dropping it free
 pub struct Reply<T> {
     port: oneshot::Sender<Result<T, Unavailable>>,
     resource: &'static str,
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
 }
 
 impl<T> Reply<T> {
     /// Answers.
     pub fn send(self, value: T) {
-        // The caller may have given up; then nobody wants the value.
-        let _ = self.port.send(Ok(value));
+        self.answer(Ok(value));
     }
 
     /// Answers that there will be no answer.
     pub fn refuse(self, why: Why) {
-        let _ = self.port.send(Err(Unavailable { resource: self.resource, why }));
+        let unavailable = Unavailable { resource: self.resource, why };
+        self.answer(Err(unavailable));
+    }
+
+    fn answer(self, answer: Result<T, Unavailable>) {
+        // First the place, then the answer: who has been answered finds the place free.
+        drop(self.permit);
+        // The caller may have given up; then nobody wants the answer.
+        let _ = self.port.send(answer);
     }
 
     /// Whether the caller has given up, so that the work need not be done.
@@ -154,7 +161,7 @@ impl<M: Message> Slot<M> {
         message: impl FnOnce(Reply<T>) -> M,
     ) -> Result<T, Unavailable> {
         let (port, answer) = oneshot::channel();
-        self.cast(message(Reply { port, resource: self.shared.resource, _permit: Some(permit) }))?;
+        self.cast(message(Reply { port, resource: self.shared.resource, permit: Some(permit) }))?;
         answer.await.unwrap_or(Err(self.unavailable(Why::Down)))
     }
 

@@ -200,7 +200,7 @@ impl Supervisor {
 }
 
 /// How long one child may take to finish what it has begun.
-const STOP_TIMEOUT: Duration = Duration::from_millis(700);
+const STOP_TIMEOUT: Duration = Duration::from_millis(400);
 
 async fn stop(state: &State) {
     for child in state.children.iter().rev() {

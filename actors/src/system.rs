@@ -87,4 +87,4 @@ impl System {
 }
 
 /// How long stopping all actors may take.
-const STOP_DEADLINE: Duration = Duration::from_secs(4);
+const STOP_DEADLINE: Duration = Duration::from_secs(2);

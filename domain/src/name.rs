@@ -72,7 +72,7 @@ macro_rules! text {
 
 text! {
     /// What a user, project or scenario is called: 1 to 200 characters.
-    Name, 1, 200, plain
+    Name, 1, 200, printable
 }
 text! {
     /// A project's description: up to 2,000 characters.
@@ -119,7 +119,7 @@ impl TryFrom<String> for Email {
     type Error = BadText;
 
     fn try_from(text: String) -> Result<Self, BadText> {
-        plain(&text, 3, 254)?;
+        printable(&text, 3, 254)?;
         let parts = text.split_once('@');
         let whole = |part: &str| !part.is_empty() && !part.contains(['@', ' ']);
         match parts {
@@ -173,6 +173,7 @@ mod tests {
         assert!(matches!(Name::try_from("   ".to_owned()), Err(BadText::Length { length: 0, .. })));
         assert!(matches!(Name::try_from("x".repeat(201)), Err(BadText::Length { length: 201, .. })));
         assert_eq!(Name::try_from("a\u{1b}[2J".to_owned()), Err(BadText::Control));
+        assert_eq!(Name::try_from("two\nlines".to_owned()), Err(BadText::Control));
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn field_error(pointer: String, code: &'static str, message: &str) -> FieldError
     let input = pointer.strip_prefix("/inputs").unwrap_or_default();
     let input = input.strip_suffix("/value").or(input.strip_suffix("/unit")).unwrap_or(input);
     let allowed = Field::at(input).map(Allowed::of);
-    let (message, _) = message.split_once(" at line ").unwrap_or((message, ""));
+    let (message, _) = message.rsplit_once(" at line ").unwrap_or((message, ""));
     let message = match &allowed {
         Some(allowed) => format!("{message}; allowed is {allowed}"),
         None => message.to_owned(),

@@ -14,7 +14,7 @@ use http::{StatusCode, header};
 use safire_actors::scenarios::CalculateAnswer;
 use safire_domain::{
     RunId, ScenarioId,
-    engine::InputDocument,
+    engine::{Failure, InputDocument},
     lifecycle::{Rest, Status},
     run::{Computed, Run, Snapshot, steps},
     scenario::{Pathway, Scenario},
@@ -276,6 +276,16 @@ async fn list(
     Ok(Json(Page { items: items.into_iter().map(RunView::from).collect(), total, skip, limit }))
 }
 
+/// A calculation without a scenario that failed: for what it was given, unless the engine broke or the
+/// time was over.
+fn failed(failure: &Failure) -> Problem {
+    match failure.code.as_ref() {
+        "engine.panicked" => Problem::defect(failure),
+        "run.deadline_exceeded" => Problem::unavailable(failure.to_string()),
+        _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "calculation.failed", failure.to_string()),
+    }
+}
+
 /// What to calculate, without a scenario.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -296,6 +306,7 @@ struct QuickRequest {
     responses(
         (status = 200, body = Computed), (status = 401, body = ProblemBody),
         (status = 422, description = "An input is wrong, or the calculation failed", body = ProblemBody),
+        (status = 500, description = "The engine met a defect of its own", body = ProblemBody),
         (status = 503, description = "The pool is full; try again", body = ProblemBody),
     )
 )]
@@ -316,8 +327,7 @@ async fn quick(
     let _guard = cancel.clone().drop_guard();
     let inputs = Arc::new(resolved.inputs);
     let outcome = app.calculations.run(permit, Arc::clone(&inputs), cancel, None).await?;
-    let result = outcome
-        .map_err(|failure| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "calculation.failed", failure.to_string()))?;
+    let result = outcome.map_err(|failure| failed(&failure))?;
     let trace = query.trace.then(|| steps(&inputs));
     Ok(Json(Computed { result, resolved_inputs: resolved.values, trace }))
 }

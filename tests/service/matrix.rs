@@ -1,0 +1,293 @@
+//! Who may do what: every documented operation, asked by everybody there is.
+//!
+//! `ownership.rs` sees to it that the table has every operation of the API's description.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use reqwest::Method;
+use safire_test_support::on_both_engines;
+use serde_json::{Value, json};
+
+use crate::{
+    app::{Client, PASSWORD, TestApp, id},
+    users::{make_member, make_zone},
+};
+
+/// Mate and viewer are of the owner's zone, the stranger is of another; all but viewer and administrator are
+/// analysts.
+#[derive(Clone, Copy, Debug)]
+pub enum Who {
+    Owner,
+    Mate,
+    Viewer,
+    Stranger,
+    Zoneless,
+    Admin,
+    Anonymous,
+}
+
+/// Who may; the number is what they are answered.
+#[derive(Clone, Copy)]
+pub enum Class {
+    Everybody(u16),
+    SignedIn(u16),
+    /// Everybody signed in, but only those inside the zone and administrators find the owner there.
+    List,
+    /// Everybody signed in but viewers.
+    Writers(u16),
+    /// Those inside the zone and administrators; for others there is nothing.
+    Read,
+    /// The same, but others are told that they may not.
+    Inside,
+    /// The owner and administrators; those inside the zone may not, and for others there is nothing.
+    Write(u16),
+    /// The owner alone; for others there is nothing.
+    Own(u16),
+    Admins(u16),
+}
+
+/// Whose id stands in the path.
+#[derive(Clone, Copy)]
+pub enum Of {
+    Nothing,
+    /// A new project of the owner.
+    Project,
+    /// A new scenario of the owner, calculated.
+    Scenario,
+    /// A new API key of the owner.
+    Key,
+    Owner,
+    /// A new user of the owner's zone.
+    User,
+    /// The owner's zone.
+    Zone,
+    /// A new zone.
+    EmptyZone,
+}
+
+use Class::{Admins, Everybody, Inside, List, Own, Read, SignedIn, Write, Writers};
+use Of::{EmptyZone, Key, Nothing, Owner, Project, Scenario, User, Zone};
+
+const PLANT: &str = r#"{ "name": "$new", "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
+const QUICK: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
+const NAMED: &str = r#"{ "name": "$new" }"#;
+const TEXT: &str = r#"{ "name": "$new", "description": "d" }"#;
+const USER: &str = r#"{ "name": "$new", "global_id": "$new", "role": "admin" }"#;
+const ACCOUNT: &str = r#"{ "name": "N", "email": "$new@example.com", "password": "$password" }"#;
+const LOGIN: &str = r#"{ "email": "owner@example.com", "password": "$password" }"#;
+const TOKEN: &str = r#"{ "refresh_token": "$token" }"#;
+
+/// Every operation, below `/api/v1` unless it is at the root; with a body that is right. In a body, `$new`
+/// is new each time, and `$token` a new refresh token of the owner.
+pub const TABLE: &[(&str, Class, Of, &str)] = &[
+    ("GET /health", Everybody(200), Nothing, ""),
+    ("GET /health/live", Everybody(200), Nothing, ""),
+    ("GET /health/ready", Everybody(200), Nothing, ""),
+    ("POST /auth/register", Everybody(201), Nothing, ACCOUNT),
+    ("POST /auth/login", Everybody(200), Nothing, LOGIN),
+    ("POST /auth/refresh", Everybody(200), Nothing, TOKEN),
+    ("POST /auth/logout", Everybody(204), Nothing, TOKEN),
+    ("GET /auth/me", SignedIn(200), Nothing, ""),
+    ("GET /auth/keys", SignedIn(200), Nothing, ""),
+    ("POST /auth/keys", SignedIn(201), Nothing, NAMED),
+    ("DELETE /auth/keys/{id}", Own(204), Key, ""),
+    ("GET /users", List, Nothing, ""),
+    ("POST /users", Admins(201), Nothing, USER),
+    ("POST /users/bulk", Admins(201), Nothing, r#"{ "users": [{ "name": "$new" }] }"#),
+    ("GET /users/{id}", Read, Owner, ""),
+    ("PATCH /users/{id}", Write(200), Owner, NAMED),
+    ("PUT /users/{id}", Admins(200), User, USER),
+    ("DELETE /users/{id}", Admins(204), User, ""),
+    ("POST /users/{id}/transfer", Admins(200), User, r#"{ "zone_id": "south" }"#),
+    ("GET /users-dict", SignedIn(200), Nothing, ""),
+    ("GET /stats/users", SignedIn(200), Nothing, ""),
+    ("GET /stats/zones", SignedIn(200), Nothing, ""),
+    ("GET /zones", SignedIn(200), Nothing, ""),
+    ("POST /zones", Admins(201), Nothing, r#"{ "zone_id": "$new", "name": "Z" }"#),
+    ("GET /zones/{zone_id}", SignedIn(200), Zone, ""),
+    ("GET /zones/{zone_id}/users", Inside, Zone, ""),
+    ("PUT /zones/{zone_id}", Admins(200), EmptyZone, TEXT),
+    ("DELETE /zones/{zone_id}", Admins(204), EmptyZone, ""),
+    ("GET /projects", List, Project, ""),
+    ("POST /projects", Writers(201), Nothing, NAMED),
+    ("GET /projects/{id}", Read, Project, ""),
+    ("PUT /projects/{id}", Write(200), Project, TEXT),
+    ("PATCH /projects/{id}", Write(200), Project, NAMED),
+    ("DELETE /projects/{id}", Write(204), Project, ""),
+    ("GET /projects/{id}/scenarios", Read, Project, ""),
+    ("POST /projects/{id}/scenarios", Write(201), Project, PLANT),
+    ("GET /scenarios/{id}", Read, Scenario, ""),
+    ("PUT /scenarios/{id}", Write(200), Scenario, PLANT),
+    ("PATCH /scenarios/{id}", Write(200), Scenario, NAMED),
+    ("DELETE /scenarios/{id}", Write(204), Scenario, ""),
+    ("GET /scenarios/{id}/result", Read, Scenario, ""),
+    ("GET /scenarios/{id}/runs", Read, Scenario, ""),
+    ("GET /scenarios/{id}/calculate/status", Read, Scenario, ""),
+    ("POST /scenarios/{id}/calculate", Write(200), Scenario, ""),
+    ("POST /scenarios/{id}/calculate/sync", Write(200), Scenario, ""),
+    // Nothing is in motion.
+    ("DELETE /scenarios/{id}/calculate", Write(409), Scenario, ""),
+    ("POST /calculate/quick", SignedIn(200), Nothing, QUICK),
+    ("GET /master-data", SignedIn(200), Nothing, ""),
+    ("GET /master-data/fresh", SignedIn(200), Nothing, ""),
+    ("GET /units", SignedIn(200), Nothing, ""),
+    ("GET /cache/status", SignedIn(200), Nothing, ""),
+    ("GET /cache/stats", SignedIn(200), Nothing, ""),
+    ("POST /cache/invalidate", Admins(200), Nothing, ""),
+    ("POST /cache/invalidate/users-dict", Admins(200), Nothing, ""),
+];
+
+/// Everybody there is.
+pub const PEOPLE: [Who; 7] =
+    [Who::Owner, Who::Mate, Who::Viewer, Who::Stranger, Who::Zoneless, Who::Admin, Who::Anonymous];
+
+impl Class {
+    /// What they are answered.
+    pub fn status(self, who: Who) -> u16 {
+        use Who::{Admin, Anonymous, Mate, Stranger, Viewer, Zoneless};
+        match (self, who) {
+            (Everybody(ok), _) => ok,
+            (_, Anonymous) => 401,
+            (Writers(_), Viewer) => 403,
+            (SignedIn(ok) | Writers(ok), _) => ok,
+            (List, _) => 200,
+            (Read | Write(_), Stranger | Zoneless) => 404,
+            (Inside, Stranger | Zoneless) => 403,
+            (Read | Inside, _) => 200,
+            (Write(_), Mate | Viewer) => 403,
+            (Write(ok), _) => ok,
+            (Own(ok), Who::Owner) => ok,
+            (Own(_), _) => 404,
+            (Admins(ok), Admin) => ok,
+            (Admins(_), _) => 403,
+        }
+    }
+}
+
+struct World {
+    owner: Client,
+    owner_id: String,
+    admin: Client,
+    people: Vec<(Who, Client)>,
+}
+
+impl World {
+    async fn of(app: &TestApp) -> Self {
+        let admin = app.as_admin().await;
+        make_zone(&admin, "north").await;
+        make_zone(&admin, "south").await;
+        let (owner_id, owner) = make_member(&admin, "owner", "analyst", Some("north")).await;
+        let mut people = Vec::new();
+        for who in PEOPLE {
+            let person = match who {
+                Who::Owner => owner.clone(),
+                Who::Mate => make_member(&admin, "mate", "analyst", Some("north")).await.1,
+                Who::Viewer => make_member(&admin, "viewer", "viewer", Some("north")).await.1,
+                Who::Stranger => make_member(&admin, "stranger", "analyst", Some("south")).await.1,
+                Who::Zoneless => make_member(&admin, "zoneless", "analyst", None).await.1,
+                Who::Admin => admin.clone(),
+                Who::Anonymous => app.anonymous(),
+            };
+            people.push((who, person));
+        }
+        Self { owner, owner_id, admin, people }
+    }
+
+    /// The id for the path, and what a refusal has to leave as it is.
+    async fn subject(&self, of: Of) -> (String, Vec<String>) {
+        match of {
+            Nothing => (String::new(), vec!["/stats/users".into(), "/stats/zones".into()]),
+            Project => {
+                let id = self.owner.project().await;
+                (id.clone(), vec![format!("/projects/{id}"), format!("/projects/{id}/scenarios")])
+            }
+            Scenario => {
+                let project = self.owner.project().await;
+                let id = self.owner.scenario(&project, json!({})).await;
+                self.owner.post(&format!("/scenarios/{id}/calculate/sync"), None).await.is(200);
+                (id.clone(), vec![format!("/scenarios/{id}"), format!("/scenarios/{id}/runs")])
+            }
+            Key => {
+                let key = id(&self.owner.post("/auth/keys", json!({ "name": "notebook" })).await.is(201));
+                (key, vec!["/auth/keys".into()])
+            }
+            Owner => (self.owner_id.clone(), vec![format!("/users/{}", self.owner_id)]),
+            User => {
+                let user = json!({ "name": "Una", "zone_id": "north" });
+                let id = id(&self.admin.post("/users", user).await.is(201));
+                (id.clone(), vec![format!("/users/{id}")])
+            }
+            Zone => ("north".into(), vec!["/zones/north?include=users".into()]),
+            EmptyZone => {
+                let zone = new();
+                make_zone(&self.admin, &zone).await;
+                (zone.clone(), vec![format!("/zones/{zone}")])
+            }
+        }
+    }
+
+    /// What there is, as one sees it who sees everything there.
+    async fn seen(&self, of: Of, paths: &[String]) -> Vec<Value> {
+        let witness = if matches!(of, Key) { &self.owner } else { &self.admin };
+        let mut all = Vec::new();
+        for path in paths {
+            all.push(witness.get(path).await.is(200));
+        }
+        all
+    }
+
+    async fn body(&self, text: &str) -> Option<Value> {
+        let mut text = text.replace("$new", &new()).replace("$password", PASSWORD);
+        if text.contains("$token") {
+            let account = json!({ "email": "owner@example.com", "password": PASSWORD });
+            let tokens = self.owner.post("/auth/login", account).await.is(200);
+            text = text.replace("$token", tokens["refresh_token"].as_str().expect("a refresh token"));
+        }
+        (!text.is_empty()).then(|| serde_json::from_str(&text).expect("JSON"))
+    }
+}
+
+fn new() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("new-{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+on_both_engines! {
+    async fn everybody_may_do_what_the_matrix_says_and_a_refusal_changes_nothing(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let world = World::of(&app).await;
+        let mut wrong = Vec::new();
+        for (operation, class, of, body) in TABLE {
+            let (method, template) = operation.split_once(' ').expect("a method and a path");
+            let method: Method = method.parse().expect("a method");
+            for (who, person) in &world.people {
+                let (id, witnesses) = world.subject(*of).await;
+                let body = world.body(body).await;
+                let before = world.seen(*of, &witnesses).await;
+                let path = template.replace("{id}", &id).replace("{zone_id}", &id);
+                let answer = person.send(method.clone(), &path, body).await;
+                let expected = class.status(*who);
+                let code = match expected {
+                    401 => json!("unauthorized"),
+                    403 => json!("forbidden"),
+                    404 => json!("not_found"),
+                    409 => json!("run.not_in_motion"),
+                    _ => answer.json["code"].clone(),
+                };
+                if (answer.status, &answer.json["code"]) != (expected, &code) {
+                    wrong.push(format!("{operation} as {who:?}: {expected}, not {} {}", answer.status, answer.json));
+                }
+                if answer.status >= 400 && world.seen(*of, &witnesses).await != before {
+                    wrong.push(format!("{operation} as {who:?}: refused, but it changed something"));
+                }
+                let outside = matches!(who, Who::Stranger | Who::Zoneless);
+                let finds = answer.json.to_string().contains(&world.owner_id);
+                if matches!(class, List) && answer.status == 200 && finds == outside {
+                    wrong.push(format!("{operation} as {who:?}: shows the owner's: {finds}"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        app.stop().await;
+    }
+}
