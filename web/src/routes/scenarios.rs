@@ -141,7 +141,7 @@ pub(super) async fn store(
             })
         }))
     });
-    let scenario = made(insert.await?)?.map_err(|refused| not_inserted(refused))?;
+    let scenario = made(insert.await?)?.map_err(not_inserted)?;
     let location = [(LOCATION, format!("/api/v1/scenarios/{}", scenario.id))];
     Ok((StatusCode::CREATED, location, Tagged::new(scenario.version, scenario)))
 }
