@@ -29,17 +29,22 @@
 //! assert_eq!(trace.steps[0].name, "tci");
 //! ```
 
+pub mod analysis;
 pub mod answer;
 pub mod base;
 pub mod carbon;
 pub mod failure;
 pub mod finance;
 pub mod inputs;
+mod lanes;
 pub mod plant;
+pub mod sensitivity;
 pub mod solve;
 pub mod trace;
+pub mod uncertainty;
 pub mod units;
 
+pub use analysis::{Analysis, AnalysisResult, Job, Metric, Progress};
 pub use answer::Answer;
 pub use base::{BaseAnalysis, analyse};
 pub use failure::Failure;

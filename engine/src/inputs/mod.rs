@@ -10,7 +10,8 @@ pub(crate) mod object;
 mod pointer;
 mod resolve;
 mod values;
-mod violation;
+mod vary;
+pub(crate) mod violation;
 
 pub use balance::SUM_TOLERANCE;
 pub use document::{
@@ -19,4 +20,5 @@ pub use document::{
 };
 pub use resolve::{Resolved, ResolvedInput, Source, resolve};
 pub use values::{Economics, Electricity, Feedstock, Fossil, Hydrogen, Inputs, Plant, Product, Values};
+pub(crate) use vary::{Place, Variation};
 pub use violation::{Allowed, Invalid, Violation, code};

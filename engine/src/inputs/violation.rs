@@ -14,7 +14,7 @@ pub struct Invalid(Vec<Violation>);
 
 impl Invalid {
     /// `Ok` where there is nothing to complain about.
-    pub(super) fn unless_empty(violations: Vec<Violation>) -> Result<(), Self> {
+    pub(crate) fn unless_empty(violations: Vec<Violation>) -> Result<(), Self> {
         if violations.is_empty() { Ok(()) } else { Err(Self(violations)) }
     }
 
@@ -117,7 +117,7 @@ impl std::fmt::Display for Allowed {
 }
 
 /// A number as people write it: digits while they can be counted, else an exponent.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     if size != 0.0 && !(1e-6..1e12).contains(&size) && value.is_finite() {
         format!("{value:e}")

@@ -1,0 +1,118 @@
+//! Fine bins over all numbers, densest where the values are.
+
+use crate::lanes::{Column, TILE};
+
+/// How many bins there are.
+pub(crate) const BINS: usize = 8192;
+
+/// Where values are counted.
+///
+/// # Formula
+///
+/// With `t = (x − c) / s`, the bin is `⌊BINS/2 · (1 + t / (1 + |t|))⌋`: no value is too large or too small. With c the
+/// median and s the distance of the quartiles, a bin is `2s / BINS · (1 + |t|)²` wide: 2.4e-4 · s at the median and
+/// 1.2e-3 · s at the 5th and 95th percentile of a normal distribution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Grid {
+    /// Around a centre, with a scale.
+    Around { centre: f64, scale: f64 },
+    /// A bin for each whole number from 0 on.
+    Whole,
+}
+
+const HALF: f64 = BINS as f64 / 2.0;
+const TWO_TO_52: f64 = 4_503_599_627_370_496.0;
+
+impl Grid {
+    /// The grid for values like these, which are reordered.
+    pub fn of(values: &mut [f64], whole: bool) -> Self {
+        if whole {
+            return Self::Whole;
+        }
+        let Some(last) = values.len().checked_sub(1) else {
+            return Self::Around { centre: 0.0, scale: 1.0 };
+        };
+        let mut order = |rank: usize| *values.select_nth_unstable_by(rank, f64::total_cmp).1;
+        let (low, centre, high) = (order(last / 4), order(last / 2), order(last - last / 4));
+        let (least, greatest) = (order(0), order(last));
+        let scales = [high - low, greatest - least, centre.abs() * 1e-6, 1.0];
+        let usable = |scale: &f64| *scale > centre.abs() * 1e-12 && scale.is_finite() && *scale > f64::MIN_POSITIVE;
+        Self::Around { centre, scale: scales.into_iter().find(usable).unwrap_or(1.0) }
+    }
+
+    /// The bins of a column; the bin of a NaN is [`BINS`].
+    #[inline(always)]
+    pub fn bins(&self, values: &Column) -> [u16; TILE] {
+        let mut bins = [0; TILE];
+        match *self {
+            Self::Around { centre, scale } => {
+                let per_scale = 1.0 / scale;
+                for i in 0..TILE {
+                    let t = ((values[i] - centre) * per_scale).clamp(-1e300, 1e300);
+                    let place = HALF + HALF * (t / (1.0 + t.abs()));
+                    bins[i] = bin(values[i], place);
+                }
+            }
+            Self::Whole => {
+                for i in 0..TILE {
+                    bins[i] = bin(values[i], values[i] + 0.5);
+                }
+            }
+        }
+        bins
+    }
+
+    /// Where a bin begins.
+    pub fn edge(&self, bin: usize) -> f64 {
+        match *self {
+            Self::Around { centre, scale } => {
+                let y = bin as f64 / HALF - 1.0;
+                centre + scale * (y / (1.0 - y.abs()))
+            }
+            Self::Whole => bin as f64,
+        }
+    }
+}
+
+/// The whole part of a place, as the last bits of a number in which one is the last bit.
+#[inline(always)]
+fn bin(value: f64, place: f64) -> u16 {
+    let floor = (place - 0.5).clamp(0.0, BINS as f64 - 1.0);
+    let known = if value.is_nan() { BINS as f64 } else { floor };
+    (known + TWO_TO_52).to_bits() as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BINS, Column, Grid};
+
+    #[test]
+    fn a_value_lies_between_the_edges_of_its_bin() {
+        let mut values: Vec<f64> = (0..1000).map(|i| f64::from(i).powi(2)).collect();
+        let grid = Grid::of(&mut values, false);
+        for value in [-1e200, -5.0, 0.0, 77.3, 250_000.0, 1e6, 1e18] {
+            let bin = grid.bins(&Column::of(value))[0] as usize;
+            assert!(bin < BINS);
+            let (low, high) = (grid.edge(bin), grid.edge(bin + 1));
+            let slack = 1e-9 * (1.0 + value.abs());
+            assert!(low - slack <= value && value <= high + slack, "{low} {value} {high}");
+        }
+    }
+
+    #[test]
+    fn absent_values_have_a_bin_of_their_own() {
+        let grid = Grid::of(&mut [1.0, 2.0], false);
+        assert_eq!(grid.bins(&Column::of(f64::NAN))[0] as usize, BINS);
+        assert_eq!(Grid::Whole.bins(&Column::of(f64::NAN))[0] as usize, BINS);
+        assert_eq!(Grid::Whole.bins(&Column::of(7.0))[0], 7);
+    }
+
+    #[test]
+    fn values_that_are_all_alike_have_a_grid() {
+        for value in [0.0, 4e8, -1e-300, 1e300] {
+            let grid = Grid::of(&mut [value; 9], false);
+            let bin = grid.bins(&Column::of(value))[0] as usize;
+            assert!((grid.edge(bin) - value).abs() <= 1e-3 * value.abs().max(1.0), "{value} {grid:?}");
+        }
+    }
+}

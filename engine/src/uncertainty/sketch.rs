@@ -1,0 +1,182 @@
+//! What is kept of the values of one metric: counts, moments, extremes. Its size does not grow with the samples.
+
+use super::grid::{BINS, Grid};
+use crate::lanes::{Column, TILE};
+
+/// Partial sums, so that sums over a column need no order but that of the lanes.
+const SUMS: usize = 16;
+
+/// Samples of one chunk, at most 65,535.
+#[derive(Debug, Clone)]
+pub(crate) struct ChunkSketch {
+    grid: Grid,
+    /// One more than bins: the last counts what is absent.
+    counts: Vec<u16>,
+    sums: [f64; SUMS],
+    squares: [f64; SUMS],
+    least: [f64; SUMS],
+    greatest: [f64; SUMS],
+    negative: u64,
+}
+
+impl ChunkSketch {
+    pub fn new(grid: Grid) -> Self {
+        Self {
+            grid,
+            counts: vec![0; BINS + 1],
+            sums: [0.0; SUMS],
+            squares: [0.0; SUMS],
+            least: [f64::INFINITY; SUMS],
+            greatest: [f64::NEG_INFINITY; SUMS],
+            negative: 0,
+        }
+    }
+
+    /// Takes in the values of a tile; NaN is absent.
+    #[inline(always)]
+    pub fn take(&mut self, values: &Column) {
+        let (centre, scale) = self.grid.unit();
+        let mut negative = 0.0;
+        for start in (0..TILE).step_by(SUMS) {
+            for lane in 0..SUMS {
+                let value = values[start + lane];
+                let t = (value - centre) / scale;
+                let t = if value.is_nan() { 0.0 } else { t };
+                self.sums[lane] += t;
+                self.squares[lane] += t * t;
+                self.least[lane] = self.least[lane].min(value);
+                self.greatest[lane] = self.greatest[lane].max(value);
+                negative += if value < 0.0 { 1.0 } else { 0.0 };
+            }
+        }
+        self.negative += negative as u64;
+        for bin in self.grid.bins(values) {
+            self.counts[usize::from(bin)] += 1;
+        }
+    }
+
+    /// Takes in the values of a tile of which only some count; the others must be NaN and are not absent.
+    pub fn take_some(&mut self, values: &Column, uncounted: usize) {
+        self.take(values);
+        self.counts[BINS] -= uncounted as u16;
+    }
+}
+
+impl Grid {
+    /// Centre and scale of the moments.
+    fn unit(&self) -> (f64, f64) {
+        match *self {
+            Self::Around { centre, scale } => (centre, scale),
+            Self::Whole => (0.0, 1.0),
+        }
+    }
+}
+
+/// Samples of all chunks so far, merged in their order.
+#[derive(Debug, Clone)]
+pub(crate) struct Sketch {
+    pub grid: Grid,
+    counts: Vec<u64>,
+    sum: f64,
+    square: f64,
+    pub least: f64,
+    pub greatest: f64,
+    pub negative: u64,
+}
+
+impl Sketch {
+    pub fn new(grid: Grid) -> Self {
+        let (least, greatest) = (f64::INFINITY, f64::NEG_INFINITY);
+        Self { grid, counts: vec![0; BINS + 1], sum: 0.0, square: 0.0, least, greatest, negative: 0 }
+    }
+
+    /// Adds a chunk.
+    pub fn merge(&mut self, chunk: &ChunkSketch) {
+        for (count, more) in self.counts.iter_mut().zip(&chunk.counts) {
+            *count += u64::from(*more);
+        }
+        self.sum += chunk.sums.iter().sum::<f64>();
+        self.square += chunk.squares.iter().sum::<f64>();
+        self.least = chunk.least.iter().fold(self.least, |least, value| least.min(*value));
+        self.greatest = chunk.greatest.iter().fold(self.greatest, |greatest, value| greatest.max(*value));
+        self.negative += chunk.negative;
+    }
+
+    /// How many samples have a value.
+    pub fn present(&self) -> u64 {
+        self.counts[..BINS].iter().sum()
+    }
+
+    /// How many samples have none.
+    pub fn absent(&self) -> u64 {
+        self.counts[BINS]
+    }
+
+    /// The mean.
+    ///
+    /// # Formula
+    ///
+    /// `c + s · Σt / n` with `t = (x − c) / s`: subtracting a typical value first keeps the digits of the variance.
+    pub fn mean(&self) -> f64 {
+        let (centre, scale) = self.grid.unit();
+        centre + scale * (self.sum / self.present() as f64)
+    }
+
+    /// The standard deviation of the samples, 0 where there is only one.
+    ///
+    /// # Formula
+    ///
+    /// `s · √((Σt² − (Σt)² / n) / (n − 1))`
+    pub fn standard_deviation(&self) -> f64 {
+        let (_, scale) = self.grid.unit();
+        let n = self.present() as f64;
+        let spread = (self.square - self.sum * self.sum / n).max(0.0);
+        if n > 1.0 { scale * (spread / (n - 1.0)).sqrt() } else { 0.0 }
+    }
+
+    /// The value below which a share of the samples lies: within its bin as if the samples of the bin were evenly
+    /// spread; for whole numbers the first with at least that share at or below it.
+    pub fn quantile(&self, share: f64) -> f64 {
+        let wanted = share * self.present() as f64;
+        let mut below = 0.0;
+        for (bin, count) in self.counts[..BINS].iter().enumerate() {
+            let count = *count as f64;
+            if count > 0.0 && below + count >= wanted {
+                let low = self.grid.edge(bin).clamp(self.least, self.greatest);
+                let high = self.grid.edge(bin + 1).clamp(self.least, self.greatest);
+                let within = if self.grid == Grid::Whole { 0.0 } else { (wanted - below) / count };
+                return low + (high - low) * within.clamp(0.0, 1.0);
+            }
+            below += count;
+        }
+        self.greatest
+    }
+
+    /// Counts between edges near equal distances, as (edges, counts, below, above). No sample is split: every edge is
+    /// the edge of a fine bin, or of whole numbers.
+    pub fn histogram(&self, bins: usize) -> (Vec<f64>, Vec<u64>, u64, u64) {
+        let (low, high) = (self.quantile(0.001), self.quantile(0.999));
+        let mut fine: Vec<usize> =
+            (0..=bins).map(|edge| self.nearest_edge(low + (high - low) * edge as f64 / bins as f64)).collect();
+        if let Some(last) = fine.last_mut() {
+            // What lies at the upper end belongs to the last bin.
+            *last += 1;
+        }
+        fine.dedup();
+        let counts = fine.windows(2).map(|pair| self.counts[pair[0]..pair[1]].iter().sum()).collect();
+        let below = self.counts[..fine[0]].iter().sum();
+        let above = self.counts[fine[fine.len() - 1]..BINS].iter().sum();
+        let edges = fine.into_iter().map(|bin| self.grid.edge(bin).clamp(f64::MIN, f64::MAX)).collect();
+        (edges, counts, below, above)
+    }
+
+    /// The fine bin that begins nearest to a value, below the last.
+    fn nearest_edge(&self, value: f64) -> usize {
+        let bin = usize::from(self.grid.bins(&Column::of(value))[0]).min(BINS - 2);
+        if self.grid == Grid::Whole {
+            return bin;
+        }
+        let (low, high) = (self.grid.edge(bin), self.grid.edge(bin + 1));
+        if value - low <= high - value { bin } else { bin + 1 }
+    }
+}
