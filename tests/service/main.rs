@@ -12,6 +12,7 @@ mod faults;
 mod health;
 mod keys;
 mod limits;
+mod master_data;
 mod matrix;
 mod motion;
 mod ownership;

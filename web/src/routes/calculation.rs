@@ -231,9 +231,13 @@ async fn result(
 
 /// A run that has ended, with its result if it has one. The caller's right to it was checked.
 async fn render(app: &App, scenario: &Scenario, run: Run, trace: bool) -> Result<ResultView, Problem> {
-    let id = run.id;
-    let stale = run.revision != scenario.revision;
-    let stored = app.database.read(move |c| Box::pin(runs::result(c, id))).await?;
+    let (of, scenario) = (run.clone(), scenario.clone());
+    let (stored, stale) = app
+        .database
+        .read(move |c| {
+            Box::pin(async move { Ok((runs::result(c, of.id).await?, runs::is_stale(c, &scenario, &of).await?)) })
+        })
+        .await?;
     let computed = match stored {
         None => None,
         Some((result, snapshot)) => {

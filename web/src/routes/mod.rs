@@ -3,10 +3,13 @@
 mod auth;
 mod cache;
 mod calculation;
+mod catalogue;
+mod default_sets;
 mod health;
 mod keys;
 mod master_data;
 mod new_users;
+mod prices;
 mod projects;
 mod scenarios;
 mod sessions;
@@ -87,6 +90,9 @@ fn documented() -> OpenApiRouter<App> {
         .merge(scenarios::routes())
         .merge(calculation::routes())
         .merge(master_data::routes())
+        .merge(catalogue::routes())
+        .merge(default_sets::routes())
+        .merge(prices::routes())
         .merge(cache::routes());
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", api).merge(health::routes())
 }

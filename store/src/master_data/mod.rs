@@ -1,4 +1,6 @@
-//! Master data and the seed of a new database.
+//! Master data: the seed of a new database, reading it, and changing it.
+
+mod edit;
 
 use safire_domain::{
     engine::InputDocument,
@@ -8,6 +10,8 @@ use safire_domain::{
 use sqlx::{FromRow, types::Json};
 
 use crate::{Connection, Error, Result, connection::on};
+
+pub use edit::{Edited, put_default_set, set_price};
 
 #[derive(FromRow)]
 struct DefaultRow {
@@ -23,7 +27,7 @@ impl From<DefaultRow> for DefaultSet {
         Self {
             pathway: Pathway { process: row.process, feedstock: row.feedstock, country: row.country },
             inputs: row.inputs.0,
-            notes: row.notes.lines().map(str::to_owned).collect(),
+            notes: lines(&row.notes),
         }
     }
 }
@@ -33,6 +37,7 @@ macro_rules! lists {
         /// All master data, as one edition.
         pub async fn load(connection: &mut Connection) -> Result<MasterData> {
             connection.transaction(|c| Box::pin(async move {
+                as_of_one_moment(c).await?;
                 Ok(MasterData {
                     edition: edition(c).await?,
                     $($field: entries(c, concat!(
@@ -52,25 +57,55 @@ macro_rules! lists {
 
 lists!(process_technologies, feedstocks, countries, utilities, products);
 
+/// Lets the statements of a transaction see what one moment had, whatever is committed meanwhile.
+async fn as_of_one_moment(connection: &mut Connection) -> Result<()> {
+    match connection {
+        Connection::Postgres(c) => {
+            sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(c).await.map(drop)?;
+        }
+        // Nobody else writes meanwhile.
+        Connection::Sqlite(_) => {}
+    }
+    Ok(())
+}
+
 /// The edition that the database holds.
-pub async fn edition(connection: &mut Connection) -> Result<i64> {
+async fn edition(connection: &mut Connection) -> Result<i64> {
     let edition: Option<i64> = on!(connection, c => {
         sqlx::query_scalar("SELECT edition FROM master_data").fetch_optional(c).await
     })?;
-    edition.ok_or_else(|| Error::corrupt("master_data", "the database was never seeded"))
+    edition.ok_or_else(never_seeded)
 }
 
-/// The default set of one pathway, if there is one.
-pub async fn default_set(connection: &mut Connection, pathway: &Pathway) -> Result<Option<InputDocument>> {
-    let inputs: Option<Json<InputDocument>> = on!(connection, c => {
-        sqlx::query_scalar("SELECT inputs FROM default_sets WHERE process = $1 AND feedstock = $2 AND country = $3")
-            .bind(&pathway.process)
-            .bind(&pathway.feedstock)
-            .bind(&pathway.country)
-            .fetch_optional(c)
-            .await
-    })?;
-    Ok(inputs.map(|json| json.0))
+/// The default set of one pathway, if there is one, and the edition that it is of.
+pub async fn defaults_of(connection: &mut Connection, pathway: &Pathway) -> Result<(i64, Option<DefaultSet>)> {
+    let (edition, inputs, notes): (i64, Option<Json<InputDocument>>, Option<String>) = on!(connection, c => {
+        sqlx::query_as(
+            "SELECT m.edition, d.inputs, d.notes
+             FROM master_data m
+             LEFT JOIN default_sets d ON d.process = $1 AND d.feedstock = $2 AND d.country = $3",
+        )
+        .bind(&pathway.process)
+        .bind(&pathway.feedstock)
+        .bind(&pathway.country)
+        .fetch_optional(c)
+        .await
+    })?
+    .ok_or_else(never_seeded)?;
+    let set = inputs.map(|inputs| DefaultSet {
+        pathway: pathway.clone(),
+        inputs: inputs.0,
+        notes: lines(&notes.unwrap_or_default()),
+    });
+    Ok((edition, set))
+}
+
+fn lines(notes: &str) -> Vec<String> {
+    notes.lines().map(str::to_owned).collect()
+}
+
+fn never_seeded() -> Error {
+    Error::corrupt("master_data", "the database was never seeded")
 }
 
 /// Fills an empty database; one that holds master data is left as it is.
@@ -131,20 +166,28 @@ async fn defaults(connection: &mut Connection) -> Result<Vec<DefaultSet>> {
 
 async fn insert_defaults(connection: &mut Connection, sets: &[DefaultSet]) -> Result<()> {
     for set in sets {
-        on!(&mut *connection, c => {
-            sqlx::query(
-                "INSERT INTO default_sets (process, feedstock, country, inputs, notes)
-                 VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(&set.pathway.process)
-            .bind(&set.pathway.feedstock)
-            .bind(&set.pathway.country)
-            .bind(Json(&set.inputs))
-            .bind(set.notes.join("\n"))
-            .execute(c)
-            .await
-            .map(drop)
-        })?;
+        write_default_set(connection, set).await?;
     }
+    Ok(())
+}
+
+/// Stores a set, in place of the one that its pathway has.
+async fn write_default_set(connection: &mut Connection, set: &DefaultSet) -> Result<()> {
+    on!(connection, c => {
+        sqlx::query(
+            "INSERT INTO default_sets (process, feedstock, country, inputs, notes)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (process, feedstock, country) DO UPDATE
+             SET inputs = excluded.inputs, notes = excluded.notes",
+        )
+        .bind(&set.pathway.process)
+        .bind(&set.pathway.feedstock)
+        .bind(&set.pathway.country)
+        .bind(Json(&set.inputs))
+        .bind(set.notes.join("\n"))
+        .execute(c)
+        .await
+        .map(drop)
+    })?;
     Ok(())
 }
