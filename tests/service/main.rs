@@ -7,6 +7,7 @@ mod bodies;
 mod calculation;
 mod cli;
 mod client;
+mod comparison;
 mod drain;
 mod faults;
 mod health;

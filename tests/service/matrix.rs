@@ -55,6 +55,8 @@ pub enum Of {
     Project,
     /// A new scenario of the owner, calculated.
     Scenario,
+    /// Two of them, with a comma between their ids.
+    Pair,
     /// A new API key of the owner.
     Key,
     Owner,
@@ -69,7 +71,7 @@ pub enum Of {
 }
 
 use Class::{Admins, Everybody, Inside, List, Own, Read, SignedIn, Write, Writers};
-use Of::{Defaults, EmptyZone, Key, Nothing, Owner, Project, Scenario, User, Zone};
+use Of::{Defaults, EmptyZone, Key, Nothing, Owner, Pair, Project, Scenario, User, Zone};
 
 const PLANT: &str = r#"{ "name": "$new", "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
 const QUICK: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
@@ -124,6 +126,8 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("PUT /scenarios/{id}", Write(200), Scenario, PLANT),
     ("PATCH /scenarios/{id}", Write(200), Scenario, NAMED),
     ("DELETE /scenarios/{id}", Write(204), Scenario, ""),
+    ("POST /scenarios/{id}/duplicate", Write(201), Scenario, ""),
+    ("GET /scenarios/compare?ids={id}", Read, Pair, ""),
     ("GET /scenarios/{id}/result", Read, Scenario, ""),
     ("GET /scenarios/{id}/runs", Read, Scenario, ""),
     ("GET /scenarios/{id}/calculate/status", Read, Scenario, ""),
@@ -155,6 +159,11 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
 /// Everybody there is.
 pub const PEOPLE: [Who; 7] =
     [Who::Owner, Who::Mate, Who::Viewer, Who::Stranger, Who::Zoneless, Who::Admin, Who::Anonymous];
+
+/// The operation as the API's description names it.
+pub fn documented(operation: &str) -> &str {
+    operation.split_once('?').map_or(operation, |(path, _)| path)
+}
 
 /// The path with that id, or with codes that there are.
 fn path(template: &str, id: &str) -> String {
@@ -230,6 +239,10 @@ impl World {
             Scenario => {
                 let id = self.calculated().await;
                 (id.clone(), vec![format!("/scenarios/{id}"), format!("/scenarios/{id}/runs")])
+            }
+            Pair => {
+                let (one, other) = (self.calculated().await, self.calculated().await);
+                (format!("{one},{other}"), vec![format!("/scenarios/{one}"), format!("/scenarios/{other}")])
             }
             Defaults => (String::new(), vec!["/master-data/fresh".into(), "/master-data".into()]),
             Key => {

@@ -4,7 +4,9 @@ mod auth;
 mod cache;
 mod calculation;
 mod catalogue;
+mod compare;
 mod default_sets;
+mod duplicate;
 mod health;
 mod keys;
 mod master_data;
@@ -88,6 +90,8 @@ fn documented() -> OpenApiRouter<App> {
         .merge(statistics::routes())
         .merge(projects::routes())
         .merge(scenarios::routes())
+        .merge(duplicate::routes())
+        .merge(compare::routes())
         .merge(calculation::routes())
         .merge(master_data::routes())
         .merge(catalogue::routes())
