@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use safire_engine::{
-    InputDocument,
+    InputDocument, Quantity,
     inputs::{Violation, code},
 };
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,20 @@ pub struct Entry {
     pub code: String,
     /// What people call it.
     pub name: String,
+}
+
+/// A feedstock, and what is typical of it wherever it is used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Feedstock {
+    /// Code and name.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// Carbon per mass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carbon_content: Option<Quantity>,
+    /// Feedstock per fuel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#yield: Option<Quantity>,
 }
 
 /// The inputs that a pathway has unless its user gives others.
@@ -42,7 +56,7 @@ pub struct MasterData {
     /// Process technologies.
     pub process_technologies: Vec<Entry>,
     /// Feedstocks.
-    pub feedstocks: Vec<Entry>,
+    pub feedstocks: Vec<Feedstock>,
     /// Countries.
     pub countries: Vec<Entry>,
     /// Utilities.
@@ -68,6 +82,11 @@ impl MasterData {
         self.defaults.iter().find(|set| set.pathway == *pathway)
     }
 
+    /// The feedstocks' codes and names.
+    pub fn feedstock_entries(&self) -> Vec<Entry> {
+        self.feedstocks.iter().map(|feedstock| feedstock.entry.clone()).collect()
+    }
+
     /// Names every code that is not in the lists.
     ///
     /// Pointers are relative to a scenario: `/process`, `/inputs/products/…`.
@@ -78,11 +97,12 @@ impl MasterData {
                 found.push(unknown(pointer, what, code, known));
             }
         };
+        let feedstocks = self.feedstock_entries();
         check("/process".into(), "process technology", &pathway.process, &self.process_technologies);
-        check("/feedstock".into(), "feedstock", &pathway.feedstock, &self.feedstocks);
+        check("/feedstock".into(), "feedstock", &pathway.feedstock, &feedstocks);
         check("/country".into(), "country", &pathway.country, &self.countries);
         for code in inputs.feedstocks.keys() {
-            check(input_pointer("feedstocks", code), "feedstock", code, &self.feedstocks);
+            check(input_pointer("feedstocks", code), "feedstock", code, &feedstocks);
         }
         for code in inputs.products.keys() {
             check(input_pointer("products", code), "product", code, &self.products);

@@ -19,12 +19,13 @@ pub enum Ware {
 }
 
 impl Ware {
-    /// The list of the master data that has its code.
-    pub fn listed(self, known: &MasterData) -> &[Entry] {
+    /// Whether the master data has that code in the ware's list.
+    pub fn is_listed(self, code: &str, known: &MasterData) -> bool {
+        let has = |list: &[Entry]| list.iter().any(|entry| entry.code == code);
         match self {
-            Self::Feedstock => &known.feedstocks,
-            Self::Utility => &known.utilities,
-            Self::Product => &known.products,
+            Self::Feedstock => has(&known.feedstock_entries()),
+            Self::Utility => has(&known.utilities),
+            Self::Product => has(&known.products),
         }
     }
 }

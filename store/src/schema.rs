@@ -20,7 +20,12 @@ macro_rules! migration {
 }
 
 fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![migration!(1, "foundation"), migration!(2, "zones"), migration!(3, "sessions")])
+    Migrator::with_migrations(vec![
+        migration!(1, "foundation"),
+        migration!(2, "zones"),
+        migration!(3, "sessions"),
+        migration!(5, "feedstocks"),
+    ])
 }
 
 /// Brings the schema up to date; processes that start together take turns.

@@ -66,6 +66,10 @@ on_both_engines! {
         let uco = &feedstocks[0]["default_sets"][0];
         assert_eq!((&uco["price"], &uco["feedstock"]), (&json!({ "value": 930.0, "unit": "USD/t" }), &json!("UCO")));
         assert_eq!(uco["carbon_content"], json!({ "value": 0.78, "unit": "kg/kg" }));
+        // No default set has it, but something is known of it.
+        let manure = &feedstocks[2];
+        assert_eq!((&manure["default_sets"], &manure["yield"]["value"]), (&json!([]), &json!(8.5)));
+        assert_eq!(manure["carbon_content"], json!({ "value": 0.4, "unit": "kg/kg" }));
         let utilities = ana.get("/utilities").await.is(200);
         assert_eq!(codes(&utilities), ["hydrogen", "electricity"]);
         assert_eq!(utilities[1]["default_sets"][0]["price"], json!({ "value": 55.0, "unit": "USD/MWh" }));

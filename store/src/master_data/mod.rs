@@ -3,8 +3,8 @@
 mod edit;
 
 use safire_domain::{
-    engine::InputDocument,
-    master_data::{DefaultSet, Entry, MasterData},
+    engine::{InputDocument, Quantity},
+    master_data::{DefaultSet, Entry, Feedstock, MasterData},
     scenario::Pathway,
 };
 use sqlx::{FromRow, types::Json};
@@ -42,6 +42,7 @@ macro_rules! lists {
                     edition: edition(c).await?,
                     $($field: entries(c, concat!(
                         "SELECT code, name FROM ", stringify!($field), " ORDER BY position")).await?,)+
+                    feedstocks: feedstocks(c).await?,
                     defaults: defaults(c).await?,
                 })
             })).await
@@ -55,7 +56,7 @@ macro_rules! lists {
     };
 }
 
-lists!(process_technologies, feedstocks, countries, utilities, products);
+lists!(process_technologies, countries, utilities, products);
 
 /// Lets the statements of a transaction see what one moment had, whatever is committed meanwhile.
 async fn as_of_one_moment(connection: &mut Connection) -> Result<()> {
@@ -117,6 +118,7 @@ pub async fn seed(connection: &mut Connection, seed: &'static MasterData) -> Res
                     return Ok(());
                 }
                 insert_lists(c, seed).await?;
+                insert_feedstocks(c, &seed.feedstocks).await?;
                 insert_defaults(c, &seed.defaults).await
             })
         })
@@ -144,6 +146,52 @@ async fn insert_entries(connection: &mut Connection, sql: &'static str, entries:
     for (position, entry) in (0i64..).zip(entries) {
         on!(&mut *connection, c => {
             sqlx::query(sql).bind(&entry.code).bind(position).bind(&entry.name).execute(c).await.map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct FeedstockRow {
+    code: String,
+    name: String,
+    carbon_content: Option<Json<Quantity>>,
+    r#yield: Option<Json<Quantity>>,
+}
+
+impl From<FeedstockRow> for Feedstock {
+    fn from(row: FeedstockRow) -> Self {
+        Self {
+            entry: Entry { code: row.code, name: row.name },
+            carbon_content: row.carbon_content.map(|json| json.0),
+            r#yield: row.r#yield.map(|json| json.0),
+        }
+    }
+}
+
+async fn feedstocks(connection: &mut Connection) -> Result<Vec<Feedstock>> {
+    let rows: Vec<FeedstockRow> = on!(connection, c => {
+        sqlx::query_as("SELECT code, name, carbon_content, yield FROM feedstocks ORDER BY position")
+            .fetch_all(c)
+            .await
+    })?;
+    Ok(rows.into_iter().map(Feedstock::from).collect())
+}
+
+async fn insert_feedstocks(connection: &mut Connection, feedstocks: &[Feedstock]) -> Result<()> {
+    for (position, feedstock) in (0i64..).zip(feedstocks) {
+        on!(&mut *connection, c => {
+            sqlx::query(
+                "INSERT INTO feedstocks (code, position, name, carbon_content, yield) VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(&feedstock.entry.code)
+            .bind(position)
+            .bind(&feedstock.entry.name)
+            .bind(feedstock.carbon_content.as_ref().map(Json))
+            .bind(feedstock.r#yield.as_ref().map(Json))
+            .execute(c)
+            .await
+            .map(drop)
         })?;
     }
     Ok(())

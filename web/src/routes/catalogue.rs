@@ -6,7 +6,7 @@ use safire_domain::{
         InputDocument, Quantity,
         inputs::{FeedstockInputs, ProductInputs},
     },
-    master_data::{DefaultSet, Entry, MasterData},
+    master_data::{DefaultSet, Entry, Feedstock, MasterData},
     scenario::Pathway,
 };
 use serde::Serialize;
@@ -26,18 +26,18 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// A process technology or a country.
 #[derive(Serialize, ToSchema)]
-struct Place {
+struct Listed {
     #[serde(flatten)]
     entry: Entry,
     /// The pathways that have a default set.
     default_sets: Vec<Pathway>,
 }
 
-/// A feedstock.
+/// A feedstock, with carbon content and yield where they are typical of it.
 #[derive(Serialize, ToSchema)]
-struct Feedstock {
+struct FeedstockView {
     #[serde(flatten)]
-    entry: Entry,
+    feedstock: Feedstock,
     /// What it is in each default set that has it.
     default_sets: Vec<FeedstockInSet>,
 }
@@ -101,7 +101,7 @@ struct ProductInSet {
 #[utoipa::path(
     get, path = "/process-technologies", tag = "master data", security(("bearer" = [])),
     responses(
-        (status = 200, description = "All process technologies", body = Vec<Place>, example = json!([{
+        (status = 200, description = "All process technologies", body = Vec<Listed>, example = json!([{
             "code": "HEFA", "name": "Hydroprocessed esters and fatty acids",
             "default_sets": [{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }],
         }])),
@@ -109,16 +109,16 @@ struct ProductInSet {
         (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
-async fn process_technologies(State(app): State<App>, _: Caller) -> Result<Json<Vec<Place>>, Problem> {
+async fn process_technologies(State(app): State<App>, _: Caller) -> Result<Json<Vec<Listed>>, Problem> {
     let known = app.master_data().await?;
-    Ok(Json(known.process_technologies.iter().map(|entry| place(entry, &known, |p| &p.process)).collect()))
+    Ok(Json(known.process_technologies.iter().map(|entry| listed(entry, &known, |p| &p.process)).collect()))
 }
 
 /// The countries, with the pathways that have defaults.
 #[utoipa::path(
     get, path = "/countries", tag = "master data", security(("bearer" = [])),
     responses(
-        (status = 200, description = "All countries", body = Vec<Place>, example = json!([{
+        (status = 200, description = "All countries", body = Vec<Listed>, example = json!([{
             "code": "Malaysia", "name": "Malaysia",
             "default_sets": [{ "process": "HEFA", "feedstock": "UCO", "country": "Malaysia" }],
         }])),
@@ -126,17 +126,18 @@ async fn process_technologies(State(app): State<App>, _: Caller) -> Result<Json<
         (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
-async fn countries(State(app): State<App>, _: Caller) -> Result<Json<Vec<Place>>, Problem> {
+async fn countries(State(app): State<App>, _: Caller) -> Result<Json<Vec<Listed>>, Problem> {
     let known = app.master_data().await?;
-    Ok(Json(known.countries.iter().map(|entry| place(entry, &known, |p| &p.country)).collect()))
+    Ok(Json(known.countries.iter().map(|entry| listed(entry, &known, |p| &p.country)).collect()))
 }
 
 /// The feedstocks, with price, yield, carbon content and CI by default set.
 #[utoipa::path(
     get, path = "/feedstocks", tag = "master data", security(("bearer" = [])),
     responses(
-        (status = 200, description = "All feedstocks", body = Vec<Feedstock>, example = json!([{
+        (status = 200, description = "All feedstocks", body = Vec<FeedstockView>, example = json!([{
             "code": "UCO", "name": "Used cooking oil",
+            "carbon_content": { "value": 0.78, "unit": "kg/kg" }, "yield": { "value": 1.21, "unit": "kg/kg" },
             "default_sets": [{
                 "process": "HEFA", "feedstock": "UCO", "country": "USA",
                 "price": { "value": 930, "unit": "USD/t" }, "yield": { "value": 1.21, "unit": "kg/kg" },
@@ -147,12 +148,12 @@ async fn countries(State(app): State<App>, _: Caller) -> Result<Json<Vec<Place>>
         (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
-async fn feedstocks(State(app): State<App>, _: Caller) -> Result<Json<Vec<Feedstock>>, Problem> {
+async fn feedstocks(State(app): State<App>, _: Caller) -> Result<Json<Vec<FeedstockView>>, Problem> {
     let known = app.master_data().await?;
-    let of = |entry: &Entry| {
-        let inputs = |set: &DefaultSet| set.inputs.feedstocks.get(&entry.code).cloned();
+    let of = |feedstock: &Feedstock| {
+        let inputs = |set: &DefaultSet| set.inputs.feedstocks.get(&feedstock.entry.code).cloned();
         let in_set = |(pathway, inputs)| FeedstockInSet { pathway, inputs };
-        Feedstock { entry: entry.clone(), default_sets: by_set(&known, inputs).map(in_set).collect() }
+        FeedstockView { feedstock: feedstock.clone(), default_sets: by_set(&known, inputs).map(in_set).collect() }
     };
     Ok(Json(known.feedstocks.iter().map(of).collect()))
 }
@@ -211,10 +212,10 @@ async fn products(State(app): State<App>, _: Caller) -> Result<Json<Vec<Product>
     Ok(Json(known.products.iter().map(of).collect()))
 }
 
-fn place(entry: &Entry, known: &MasterData, code: fn(&Pathway) -> &String) -> Place {
+fn listed(entry: &Entry, known: &MasterData, code: fn(&Pathway) -> &String) -> Listed {
     let pathways = known.defaults.iter().map(|set| &set.pathway);
     let default_sets = pathways.filter(|pathway| *code(pathway) == entry.code).cloned().collect();
-    Place { entry: entry.clone(), default_sets }
+    Listed { entry: entry.clone(), default_sets }
 }
 
 /// What each default set has, by pathway; sets that do not have it are left out.

@@ -156,7 +156,7 @@ async fn change(
 ) -> Result<([(HeaderName, String); 1], Json<PriceView>), Problem> {
     let new = NewPrice { ware, code, country, price };
     let known = app.master_data().await?;
-    if !ware.listed(&known).iter().any(|entry| entry.code == new.code) {
+    if !ware.is_listed(&new.code, &known) {
         return Err(Problem::not_found(name(ware)));
     }
     let violations = new.check(&known);
