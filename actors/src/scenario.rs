@@ -16,7 +16,7 @@ use crate::{
     calculations::Calculations,
     context::Context,
     database::{Database, DatabaseError},
-    scenarios::{CalculateAnswer, CancelAnswer, LEASE, lease},
+    scenarios::{Asker, CalculateAnswer, CancelAnswer, LEASE, lease},
     slot::{Permit, Reply},
 };
 
@@ -26,7 +26,7 @@ const LINGERING: Duration = Duration::from_millis(200);
 
 /// What a scenario is told: first what its registry forwards, then what it hears from its own tasks.
 pub(crate) enum Message {
-    Calculate { access: Access, permit: Permit, reply: Reply<CalculateAnswer> },
+    Calculate { asker: Asker, permit: Permit, reply: Reply<CalculateAnswer> },
     Cancel { access: Access, reply: Reply<CancelAnswer> },
     Wait { run: RunId, reply: Reply<()> },
     Resume(Assignment),
@@ -66,7 +66,7 @@ pub(crate) struct State {
 }
 
 enum Question {
-    Calculate { access: Access, permit: Permit, reply: Reply<CalculateAnswer> },
+    Calculate { asker: Asker, permit: Permit, reply: Reply<CalculateAnswer> },
     Cancel { access: Access, reply: Reply<CancelAnswer> },
 }
 
@@ -97,9 +97,9 @@ impl Actor for ScenarioActor {
     ) -> Result<(), ActorProcessingErr> {
         self.context.pass("scenario");
         match message {
-            Message::Calculate { access, permit, reply } => {
+            Message::Calculate { asker, permit, reply } => {
                 state.handled += 1;
-                state.questions.push_back(Question::Calculate { access, permit, reply });
+                state.questions.push_back(Question::Calculate { asker, permit, reply });
             }
             Message::Cancel { access, reply } => {
                 state.handled += 1;
@@ -179,8 +179,8 @@ impl ScenarioActor {
         tokio::spawn(async move {
             let now = context.clock.now();
             let answer = match question {
-                Question::Calculate { access, permit, reply } => {
-                    let request = Request { access, scenario, run: RunId::new(now), lease: lease(&context), now };
+                Question::Calculate { asker: Asker { access, key }, permit, reply } => {
+                    let request = Request { access, key, scenario, run: RunId::new(now), lease: lease(&context), now };
                     let answer = database.write(move |c| Box::pin(runs::accept(c, request))).await;
                     Answer::Calculate { answer, permit, reply }
                 }
@@ -326,6 +326,8 @@ impl From<Result<Accepted, DatabaseError>> for CalculateAnswer {
             Ok(Accepted::Invalid(invalid)) => Self::Invalid(invalid),
             Ok(Accepted::Forbidden) => Self::Forbidden,
             Ok(Accepted::Unknown) => Self::Unknown,
+            Ok(Accepted::OtherRequest) => Self::OtherRequest,
+            Ok(Accepted::InProgress) => Self::InProgress,
             Err(error) => Self::Failed(error),
         }
     }

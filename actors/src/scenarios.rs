@@ -17,6 +17,7 @@ use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Supervisio
 use safire_domain::{RunId, ScenarioId, Timestamp, engine::Invalid, run::Run, user::Access};
 use safire_store::{
     Engine,
+    idempotency::Key,
     runs::{self, Assignment, Cancelled, Claim, Lease},
 };
 
@@ -48,8 +49,21 @@ pub enum CalculateAnswer {
     Forbidden,
     /// For the user there is no such scenario.
     Unknown,
+    /// The user sent another request under this key.
+    OtherRequest,
+    /// The same request is being accepted at this moment, by another process.
+    InProgress,
     /// The database gave no answer; nothing was accepted.
     Failed(DatabaseError),
+}
+
+/// Who asks for a calculation and, if they named their request, under which key.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// What they may see and change.
+    pub access: Access,
+    /// The key: a request that was accepted under it is answered with the same run.
+    pub key: Option<Key>,
 }
 
 /// The answer to a request to call a calculation off.
@@ -102,9 +116,9 @@ impl Scenarios {
     }
 
     /// Has a scenario calculated. A place in the pool is taken first: what is accepted finds room.
-    pub async fn calculate(&self, access: Access, scenario: ScenarioId) -> Result<CalculateAnswer, Unavailable> {
+    pub async fn calculate(&self, asker: Asker, scenario: ScenarioId) -> Result<CalculateAnswer, Unavailable> {
         let permit = self.calculations.admit()?;
-        self.slot.call(|reply| Message::Calculate { access, scenario, permit, reply }).await
+        self.slot.call(|reply| Message::Calculate { asker, scenario, permit, reply }).await
     }
 
     /// Calls off a scenario's run in motion.
@@ -133,7 +147,7 @@ impl Scenarios {
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
 enum Message {
-    Calculate { access: Access, scenario: ScenarioId, permit: Permit, reply: Reply<CalculateAnswer> },
+    Calculate { asker: Asker, scenario: ScenarioId, permit: Permit, reply: Reply<CalculateAnswer> },
     Cancel { access: Access, scenario: ScenarioId, reply: Reply<CancelAnswer> },
     Wait { scenario: ScenarioId, run: RunId, reply: Reply<()> },
     AtRest { scenario: ScenarioId, actor: ActorId, handled: u64 },
@@ -184,8 +198,8 @@ impl Actor for Registry {
         self.context.pass("scenarios");
         match message {
             Message::Calculate { reply, .. } if state.draining.is_some() => reply.refuse(Why::Down),
-            Message::Calculate { access, scenario, permit, reply } => {
-                let message = scenario::Message::Calculate { access, permit, reply };
+            Message::Calculate { asker, scenario, permit, reply } => {
+                let message = scenario::Message::Calculate { asker, permit, reply };
                 self.forward(&myself, state, scenario, message).await?;
             }
             Message::Cancel { access, scenario, reply } => {

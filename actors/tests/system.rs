@@ -12,7 +12,7 @@ use safire_actors::{
     Context, Faults, Settings, System, Unavailable, cache,
     calculations::{self, Compute, base_analysis},
     database::{self, DatabaseError, Keep},
-    scenarios::{self, CalculateAnswer},
+    scenarios::{self, Asker, CalculateAnswer},
     slot::Why,
     supervisor::Policy,
 };
@@ -110,8 +110,12 @@ impl Bench {
         scenario.id
     }
 
+    fn asker(&self) -> Asker {
+        Asker { access: self.user, key: None }
+    }
+
     async fn calculate(&self, scenario: ScenarioId) -> RunId {
-        match self.system.scenarios.calculate(self.user, scenario).await {
+        match self.system.scenarios.calculate(self.asker(), scenario).await {
             Ok(CalculateAnswer::Run(run)) => run.id,
             other => panic!("not accepted: {other:?}"),
         }
@@ -262,13 +266,13 @@ on_both_engines! {
             bench.calculate(scenario).await;
         }
         let late = bench.scenario(10_000.0).await;
-        let refused = bench.system.scenarios.calculate(bench.user, late).await;
+        let refused = bench.system.scenarios.calculate(bench.asker(), late).await;
         assert!(matches!(refused, Err(Unavailable { why: Why::Full, .. })), "{refused:?}");
         assert_eq!(runs::count(&mut *bench.rows.lock().await, bench.user, late).await.unwrap(), 0);
         for scenario in endless {
             bench.system.scenarios.cancel(bench.user, scenario).await.unwrap().unwrap();
         }
-        let run = eventually(async || match bench.system.scenarios.calculate(bench.user, late).await {
+        let run = eventually(async || match bench.system.scenarios.calculate(bench.asker(), late).await {
             Ok(CalculateAnswer::Run(run)) => Ok(run.id),
             other => Err(other),
         })
@@ -287,7 +291,7 @@ on_both_engines! {
                 tokio::spawn(async move {
                     let _ = bench.ping().await;
                     let _ = bench.system.cache.stats().await;
-                    bench.system.scenarios.calculate(bench.user, scenario).await
+                    bench.system.scenarios.calculate(bench.asker(), scenario).await
                 })
             });
             for answer in join_all(callers).await {
@@ -298,7 +302,7 @@ on_both_engines! {
             }
             assert!(begun.elapsed() < Duration::from_secs(5), "{point}: callers waited {:?}", begun.elapsed());
             for &scenario in &scenarios {
-                let run = eventually(async || match bench.system.scenarios.calculate(bench.user, scenario).await {
+                let run = eventually(async || match bench.system.scenarios.calculate(bench.asker(), scenario).await {
                     Ok(CalculateAnswer::Run(run)) => Ok(run.id),
                     other => Err(other),
                 })
@@ -337,9 +341,9 @@ on_both_engines! {
         let bench = Bench::start(database).await;
         let scenario = bench.scenario(10_000.0).await;
         let lease = Lease { owner: bench.node, until: now() + TimeDelta::seconds(15) };
-        let request = Request { access: bench.user, scenario, run: RunId::new(now()), lease, now: now() };
+        let request = Request { access: bench.user, key: None, scenario, run: RunId::new(now()), lease, now: now() };
         // As the task of an actor that is no more would do it.
-        let accepted = runs::accept(&mut *bench.rows.lock().await, request).await.unwrap();
+        let accepted = runs::accept(&mut *bench.rows.lock().await, request.clone()).await.unwrap();
         assert!(matches!(accepted, Accepted::New(..)), "{accepted:?}");
         bench.reaches(scenario, request.run, RunState::Succeeded).await;
     }
@@ -371,7 +375,7 @@ on_both_engines! {
         assert_eq!(bench.run(short, finished).await.state, RunState::Succeeded);
         let back = bench.run(endless, unfinished).await;
         assert_eq!((back.state, back.attempt), (RunState::Queued, 0));
-        assert!(bench.system.scenarios.calculate(bench.user, short).await.is_err());
+        assert!(bench.system.scenarios.calculate(bench.asker(), short).await.is_err());
         assert!(bench.ping().await.is_err());
     }
 

@@ -1,6 +1,6 @@
 //! Projects: a user's folders of scenarios.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A folder of scenarios that answer one question.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Project {
     /// The project's id.
     pub id: ProjectId,

@@ -24,7 +24,7 @@ pub enum Role {
 names!(Role { Admin => "admin", Analyst => "analyst", Viewer => "viewer" });
 
 /// A person or program known to the service.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct User {
     /// The user's id.
     pub id: UserId,

@@ -1,6 +1,6 @@
 //! Zones: working groups whose members see each other's projects.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A working group.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Zone {
     /// The zone's id, chosen by whoever made it.
     pub zone_id: ZoneId,

@@ -88,7 +88,7 @@ pub enum Written {
 
 impl Written {
     /// What a write that changed no row means.
-    pub(crate) fn refused(right: Right) -> Self {
+    pub fn refused(right: Right) -> Self {
         match right {
             Right::None => Self::Unknown,
             Right::Read => Self::Forbidden,

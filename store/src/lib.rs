@@ -6,6 +6,7 @@
 pub mod access;
 mod connection;
 mod error;
+pub mod idempotency;
 pub mod keys;
 pub mod logins;
 pub mod master_data;
@@ -16,7 +17,9 @@ pub mod scenarios;
 pub mod schema;
 pub mod sessions;
 pub mod users;
+pub mod window;
 pub mod zones;
 
 pub use connection::{Connection, Engine, Target};
 pub use error::{Error, Result};
+pub use window::Window;

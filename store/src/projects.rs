@@ -10,7 +10,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
-    Connection, Error, Result,
+    Connection, Error, Result, Window,
     access::{Removal, Right, Written, readable, visible_owners, writable, writer},
     connection::on,
 };
@@ -107,9 +107,9 @@ struct Texts {
 macro_rules! texts {
     ($select:literal, $rest:literal) => {
         Texts {
-            all: concat!($select, " WHERE $1 IS NOT NULL ", $rest),
-            postgres: concat!($select, " WHERE owner_id = ANY (ARRAY ", visible_owners!(), ") ", $rest),
-            sqlite: concat!($select, " WHERE owner_id IN ", visible_owners!(), " ", $rest),
+            all: concat!($select, " WHERE $1 IS NOT NULL", $rest),
+            postgres: concat!($select, " WHERE owner_id = ANY (ARRAY ", visible_owners!(), ")", $rest),
+            sqlite: concat!($select, " WHERE owner_id IN ", visible_owners!(), $rest),
         }
     };
 }
@@ -127,16 +127,23 @@ impl Texts {
 const LIST: Texts = texts!(
     "SELECT id, owner_id, name, description, version, created_at, updated_at
      FROM projects",
-    "ORDER BY id DESC
+    " AND id < $4
+     ORDER BY id DESC
      LIMIT $3 OFFSET $2"
 );
 const COUNT: Texts = texts!("SELECT COUNT(*) FROM projects", "");
 
 /// The projects that the user may see, newest first.
-pub async fn list(connection: &mut Connection, access: Access, skip: i64, limit: i64) -> Result<Vec<Project>> {
+pub async fn list(connection: &mut Connection, access: Access, window: Window<ProjectId>) -> Result<Vec<Project>> {
     let sql = LIST.of(connection, access);
     let rows: Vec<Row> = on!(connection, c => {
-        sqlx::query_as(sql).bind(access.user.uuid()).bind(skip).bind(limit).fetch_all(c).await
+        sqlx::query_as(sql)
+            .bind(access.user.uuid())
+            .bind(window.skip)
+            .bind(window.limit)
+            .bind(window.below())
+            .fetch_all(c)
+            .await
     })?;
     rows.into_iter().map(Project::try_from).collect()
 }

@@ -13,7 +13,7 @@ use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 use crate::{
-    Connection, Error, Result,
+    Connection, Error, Result, Window,
     access::{Removal, Right, Written, readable, writable, writer},
     connection::on,
     projects,
@@ -188,8 +188,7 @@ pub async fn list(
     connection: &mut Connection,
     access: Access,
     project: ProjectId,
-    skip: i64,
-    limit: i64,
+    window: Window<ScenarioId>,
 ) -> Result<Vec<Scenario>> {
     let rows: Vec<Row> = on!(connection, c => {
         sqlx::query_as(concat!(
@@ -197,15 +196,16 @@ pub async fn list(
                     s.status, s.run_id, s.rest_status, s.rest_run_id, s.version, s.created_at, s.updated_at
              FROM scenarios s
              JOIN projects p ON p.id = s.project_id
-             WHERE s.project_id = $3 AND ", readable!(), "
+             WHERE s.project_id = $3 AND s.id > $6 AND ", readable!(), "
              ORDER BY s.id
              LIMIT $5 OFFSET $4",
         ))
         .bind(access.user.uuid())
         .bind(access.is_admin())
         .bind(project.uuid())
-        .bind(skip)
-        .bind(limit)
+        .bind(window.skip)
+        .bind(window.limit)
+        .bind(window.above())
         .fetch_all(c)
         .await
     })?;

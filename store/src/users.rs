@@ -11,9 +11,10 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
-    Connection, Error, Result,
+    Connection, Error, Result, Window,
     access::visible_user,
     connection::on,
+    idempotency::{self, Key, Once},
     obstacles::{Clash, Obstacle, clashes},
 };
 
@@ -95,12 +96,17 @@ async fn insert_all(connection: &mut Connection, users: &[NewUser]) -> Result<()
     Ok(())
 }
 
-/// Stores new users, all of them or, when something stands in the way of one, none; returns what
+/// Stores new users, all of them or, when something stands in the way of one, none: then it says what
 /// does.
-pub async fn create(connection: &mut Connection, users: Arc<[NewUser]>) -> Result<Vec<Clash>> {
+pub async fn create(
+    connection: &mut Connection,
+    key: Option<Key>,
+    users: Arc<[NewUser]>,
+    now: Timestamp,
+) -> Result<Once<Vec<User>, Vec<Clash>>> {
     for _ in 0..TRIES {
-        let new = Arc::clone(&users);
-        let created = connection.transaction(|c| Box::pin(try_create(c, new))).await;
+        let (key, new) = (key.clone(), Arc::clone(&users));
+        let created = idempotency::once(connection, key, now, |c| Box::pin(try_create(c, new))).await;
         match created {
             // Taken since it was looked up: looked up again, it will have a name.
             Err(Error::Duplicate(_) | Error::Dangling(_)) => {}
@@ -110,12 +116,18 @@ pub async fn create(connection: &mut Connection, users: Arc<[NewUser]>) -> Resul
     Err(Error::Contended)
 }
 
-async fn try_create(connection: &mut Connection, users: Arc<[NewUser]>) -> Result<Vec<Clash>> {
+async fn try_create(
+    connection: &mut Connection,
+    users: Arc<[NewUser]>,
+) -> Result<std::result::Result<Vec<User>, Vec<Clash>>> {
     let clashes = clashes(connection, &users.iter().map(|new| &new.user).collect::<Vec<_>>()).await?;
-    if clashes.is_empty() && !users.is_empty() {
+    if !clashes.is_empty() {
+        return Ok(Err(clashes));
+    }
+    if !users.is_empty() {
         insert_all(connection, &users).await?;
     }
-    Ok(clashes)
+    Ok(Ok(users.iter().map(|new| new.user.clone()).collect()))
 }
 
 /// The user with that id.
@@ -163,22 +175,22 @@ pub async fn list(
     connection: &mut Connection,
     access: Access,
     zone: Option<&ZoneId>,
-    skip: i64,
-    limit: i64,
+    window: Window<UserId>,
 ) -> Result<Vec<User>> {
     let rows: Vec<Row> = on!(connection, c => {
         sqlx::query_as(concat!(
             "SELECT u.id, u.global_id, u.name, u.email, u.role, u.zone_id, u.version, u.created_at, u.updated_at
              FROM users u
-             WHERE ($3 IS NULL OR u.zone_id = $3) AND ", visible_user!(), "
+             WHERE ($3 IS NULL OR u.zone_id = $3) AND u.id > $6 AND ", visible_user!(), "
              ORDER BY u.id
              LIMIT $5 OFFSET $4",
         ))
         .bind(access.user.uuid())
         .bind(access.is_admin())
         .bind(zone.map(ZoneId::as_str))
-        .bind(skip)
-        .bind(limit)
+        .bind(window.skip)
+        .bind(window.limit)
+        .bind(window.above())
         .fetch_all(c)
         .await
     })?;

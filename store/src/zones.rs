@@ -9,7 +9,7 @@ use safire_domain::{
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::{Connection, Error, Result, connection::on};
+use crate::{Connection, Error, Result, Window, connection::on};
 
 const TABLE: &str = "zones";
 
@@ -74,16 +74,18 @@ pub async fn find(connection: &mut Connection, id: &ZoneId) -> Result<Option<Zon
 }
 
 /// All zones, by id.
-pub async fn list(connection: &mut Connection, skip: i64, limit: i64) -> Result<Vec<Zone>> {
+pub async fn list(connection: &mut Connection, window: Window<ZoneId>) -> Result<Vec<Zone>> {
     let rows: Vec<Row> = on!(connection, c => {
         sqlx::query_as(
             "SELECT zone_id, name, description, version, created_at, updated_at
              FROM zones
+             WHERE zone_id > $3
              ORDER BY zone_id
              LIMIT $2 OFFSET $1",
         )
-        .bind(skip)
-        .bind(limit)
+        .bind(window.skip)
+        .bind(window.limit)
+        .bind(window.after.as_ref().map_or("", ZoneId::as_str))
         .fetch_all(c)
         .await
     })?;

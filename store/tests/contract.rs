@@ -12,10 +12,10 @@ use safire_domain::{
     project::Project,
     run::{MAX_ATTEMPTS, Outcome},
     scenario::Scenario,
-    user::{Access, User},
+    user::{Access, Role, User},
 };
 use safire_store::{
-    Connection, Error,
+    Connection, Error, Window,
     access::{Removal, Written},
     master_data, projects,
     runs::{self, Accepted, Assignment, Cancelled, Claim, Lease, Request},
@@ -56,7 +56,8 @@ fn lease(owner: NodeId) -> Lease {
 
 fn request(plant: &Plant, node: NodeId) -> Request {
     let now = now();
-    Request { access: plant.access(), scenario: plant.scenario.id, run: RunId::new(now), lease: lease(node), now }
+    let (access, scenario, lease) = (plant.access(), plant.scenario.id, lease(node));
+    Request { access, key: None, scenario, run: RunId::new(now), lease, now }
 }
 
 async fn accepted(c: &mut Connection, plant: &Plant, node: NodeId) -> Assignment {
@@ -126,12 +127,41 @@ on_both_engines! {
             projects::insert(&mut c, &project(&user)).await.unwrap();
         }
         assert_eq!(projects::count(&mut c, Access::of(&user)).await.unwrap(), 5);
-        let newest = projects::list(&mut c, Access::of(&user), 0, 3).await.unwrap();
-        let oldest = projects::list(&mut c, Access::of(&user), 3, 3).await.unwrap();
+        let newest = projects::list(&mut c, Access::of(&user), Window::first(3)).await.unwrap();
+        let skipped = Window { skip: 3, ..Window::first(3) };
+        let oldest = projects::list(&mut c, Access::of(&user), skipped).await.unwrap();
         assert_eq!((newest.len(), oldest.len()), (3, 2));
         let ids: Vec<_> = newest.iter().chain(&oldest).map(|project| project.id).collect();
         assert!(ids.is_sorted_by(|a, b| a > b));
         assert_eq!(oldest[1].id, first.id);
+        // From a cursor on, what is new or gone shifts nothing.
+        let after = Window { after: Some(newest[2].id), ..Window::first(3) };
+        projects::insert(&mut c, &project(&user)).await.unwrap();
+        assert_eq!(projects::list(&mut c, Access::of(&user), after).await.unwrap(), oldest);
+    }
+
+    async fn lists_of_scenarios_runs_and_users_go_on_from_a_cursor(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let plant = plant(&mut c).await;
+        let (me, node) = (plant.access(), NodeId::new(now()));
+        let second = scenario(&plant.project);
+        scenarios::insert(&mut c, me, &second).await.unwrap();
+        let after = Window { after: Some(plant.scenario.id), ..Window::first(9) };
+        let listed = scenarios::list(&mut c, me, plant.project.id, after).await.unwrap();
+        assert_eq!(listed.iter().map(|scenario| scenario.id).collect::<Vec<_>>(), [second.id]);
+
+        let first = accepted(&mut c, &plant, node).await.run;
+        runs::cancel(&mut c, me, plant.scenario.id, now()).await.unwrap();
+        let last = accepted(&mut c, &plant, node).await.run;
+        let before = Window { after: Some(last), ..Window::first(9) };
+        let listed = runs::list(&mut c, me, plant.scenario.id, before).await.unwrap();
+        assert_eq!(listed.iter().map(|run| run.id).collect::<Vec<_>>(), [first]);
+
+        let admin = User { role: Role::Admin, ..analyst() };
+        users::insert(&mut c, &admin, None).await.unwrap();
+        let after = Window { after: Some(plant.user.id), ..Window::first(9) };
+        let listed = users::list(&mut c, Access::of(&admin), None, after).await.unwrap();
+        assert_eq!(listed.iter().map(|user| user.id).collect::<Vec<_>>(), [admin.id]);
     }
 
     async fn inputs_come_back_to_the_bit(database: &TestDatabase) {

@@ -51,7 +51,7 @@ async fn plants(c: &mut Connection, countries: &[&str]) -> (User, Vec<Scenario>)
 async fn accepted(c: &mut Connection, user: &User, scenario: ScenarioId) -> Accepted {
     let now = now();
     let lease = Lease { owner: NodeId::new(now), until: now + TimeDelta::seconds(15) };
-    let request = Request { access: Access::of(user), scenario, run: RunId::new(now), lease, now };
+    let request = Request { access: Access::of(user), scenario, run: RunId::new(now), lease, key: None, now };
     let accepted = runs::accept(c, request).await.unwrap();
     if let Accepted::New(run, assignment) = &accepted {
         let outcome = engine::analyse(&assignment.inputs, &mut Plain);

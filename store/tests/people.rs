@@ -8,7 +8,8 @@ use safire_domain::{
     zone::Zone,
 };
 use safire_store::{
-    Connection, Error,
+    Connection, Error, Window,
+    idempotency::Once,
     obstacles::{Clash, Obstacle},
     projects,
     users::{self, Group, NewUser, Transferred, Updated, UserRemoval},
@@ -41,7 +42,11 @@ fn new(user: &User) -> NewUser {
 
 async fn create<const N: usize>(c: &mut Connection, users: [&User; N]) -> Vec<(usize, Obstacle)> {
     let new: Arc<[NewUser]> = users.map(new).into();
-    let clashes = users::create(c, new).await.unwrap();
+    let clashes = match users::create(c, None, new, now()).await.unwrap() {
+        Once::Made(_) => Vec::new(),
+        Once::Refused(clashes) => clashes,
+        other => panic!("{other:?}"),
+    };
     clashes.into_iter().map(|Clash { index, obstacle }| (index, obstacle)).collect()
 }
 
@@ -52,12 +57,13 @@ on_both_engines! {
         let many: Vec<_> =
             (0..1000).map(|_| User { zone_id: Some(zone.zone_id.clone()), ..analyst() }).collect();
         let made: Arc<[NewUser]> = many.iter().map(new).collect();
-        assert_eq!(users::create(&mut c, made).await.unwrap(), []);
+        assert_eq!(users::create(&mut c, None, made, now()).await.unwrap(), Once::Made(many.clone()));
         let admin = admin(&mut c).await;
         assert_eq!(users::count(&mut c, admin, None).await.unwrap(), 1001);
         assert_eq!(users::count(&mut c, admin, Some(&zone.zone_id)).await.unwrap(), 1000);
         assert_eq!(users::find(&mut c, many[999].id).await.unwrap().as_ref(), Some(&many[999]));
-        let page = users::list(&mut c, admin, Some(&zone.zone_id), 10, 5).await.unwrap();
+        let window = Window { skip: 10, ..Window::first(5) };
+        let page = users::list(&mut c, admin, Some(&zone.zone_id), window).await.unwrap();
         let mut ids: Vec<_> = many.iter().map(|user| user.id).collect();
         ids.sort();
         assert_eq!(page.iter().map(|user| user.id).collect::<Vec<_>>(), ids[10..15]);
@@ -84,7 +90,7 @@ on_both_engines! {
         let mut c = database.prepared().await;
         let one = analyst();
         let twin = User { global_id: one.global_id.clone(), ..analyst() };
-        let refused = users::create(&mut c, [new(&one), new(&twin)].into()).await;
+        let refused = users::create(&mut c, None, [new(&one), new(&twin)].into(), now()).await;
         assert!(matches!(refused, Err(Error::Contended)), "{refused:?}");
         assert_eq!(users::find(&mut c, one.id).await.unwrap(), None);
         c.ping().await.unwrap();
@@ -172,8 +178,10 @@ on_both_engines! {
         let north = stored_zone(&mut c, "north").await;
         assert!(matches!(zones::insert(&mut c, &north).await, Err(Error::Duplicate(_))));
         assert_eq!(zones::find(&mut c, &north.zone_id).await.unwrap().as_ref(), Some(&north));
-        assert_eq!(zones::list(&mut c, 0, 9).await.unwrap(), [north.clone(), south.clone()]);
-        assert_eq!(zones::list(&mut c, 1, 9).await.unwrap(), [south]);
+        assert_eq!(zones::list(&mut c, Window::first(9)).await.unwrap(), [north.clone(), south.clone()]);
+        assert_eq!(zones::list(&mut c, Window { skip: 1, ..Window::first(9) }).await.unwrap(), std::slice::from_ref(&south));
+        let after = Window { after: Some(north.zone_id.clone()), ..Window::first(9) };
+        assert_eq!(zones::list(&mut c, after).await.unwrap(), [south]);
         assert_eq!(zones::count(&mut c).await.unwrap(), 2);
         let (renamed, later) = (Zone { name: Name::try_from("N".to_owned()).unwrap(), ..north.clone() }, now());
         assert!(zones::update(&mut c, &renamed, later).await.unwrap());

@@ -10,7 +10,7 @@ use safire_domain::{
     user::{Access, Role, User},
 };
 use safire_store::{
-    Connection,
+    Connection, Window,
     access::{Removal, Right, Written},
     projects,
     runs::{self, Accepted, Cancelled, Lease, Request},
@@ -67,7 +67,7 @@ impl Stage {
     fn request(&self, access: Access) -> Request {
         let now = now();
         let lease = Lease { owner: NodeId::new(now), until: now + TimeDelta::seconds(15) };
-        Request { access, scenario: self.scenario.id, run: RunId::new(now), lease, now }
+        Request { access, key: None, scenario: self.scenario.id, run: RunId::new(now), lease, now }
     }
 
     fn ids(&self) -> (ProjectId, ScenarioId, RunId) {
@@ -97,16 +97,16 @@ on_both_engines! {
             let one = i64::from(sees);
             assert_eq!(projects::right(&mut c, access, project).await.unwrap(), right, "{who}");
             assert_eq!(projects::find(&mut c, access, project).await.unwrap().is_some(), sees, "{who}");
-            assert_eq!(projects::list(&mut c, access, 0, 9).await.unwrap().len(), usize::from(sees), "{who}");
+            assert_eq!(projects::list(&mut c, access, Window::first(9)).await.unwrap().len(), usize::from(sees), "{who}");
             assert_eq!(projects::count(&mut c, access).await.unwrap(), one, "{who}");
             assert_eq!(scenarios::find(&mut c, access, scenario).await.unwrap().is_some(), sees, "{who}");
             let found = scenarios::find_with_right(&mut c, access, scenario).await.unwrap();
             assert_eq!(found.map_or(Right::None, |(_, right)| right), right, "{who}");
-            let listed = scenarios::list(&mut c, access, project, 0, 9).await.unwrap();
+            let listed = scenarios::list(&mut c, access, project, Window::first(9)).await.unwrap();
             assert_eq!(listed.len(), usize::from(sees), "{who}");
             assert_eq!(scenarios::count(&mut c, access, project).await.unwrap(), one, "{who}");
             assert_eq!(runs::find(&mut c, access, scenario, run).await.unwrap().is_some(), sees, "{who}");
-            assert_eq!(runs::list(&mut c, access, scenario, 0, 9).await.unwrap().len(), usize::from(sees), "{who}");
+            assert_eq!(runs::list(&mut c, access, scenario, Window::first(9)).await.unwrap().len(), usize::from(sees), "{who}");
             assert_eq!(runs::count(&mut c, access, scenario).await.unwrap(), one, "{who}");
         }
     }
@@ -191,7 +191,7 @@ on_both_engines! {
             ("without a zone", stage.nobody, 1),
             ("administrator", stage.admin, 6),
         ] {
-            assert_eq!(users::list(&mut c, access, None, 0, 9).await.unwrap().len(), sees, "{who}");
+            assert_eq!(users::list(&mut c, access, None, Window::first(9)).await.unwrap().len(), sees, "{who}");
             assert_eq!(users::count(&mut c, access, None).await.unwrap(), sees as i64, "{who}");
             let owner = users::find_visible(&mut c, access, stage.owner.user).await.unwrap();
             assert_eq!(owner.is_some(), sees > 1, "{who}");

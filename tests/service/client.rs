@@ -7,7 +7,7 @@ use std::{
 
 use reqwest::{
     Body, Method,
-    header::{CONTENT_TYPE, HeaderMap},
+    header::{CONTENT_TYPE, HeaderMap, IF_MATCH},
 };
 use serde_json::{Value, json};
 
@@ -28,12 +28,14 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     pub token: Option<String>,
+    /// Sent with every request.
+    headers: HeaderMap,
 }
 
 impl Client {
     /// Somebody without a token who sends to that address.
     pub fn of(base: impl Into<String>) -> Self {
-        Self { http: client(), base: base.into(), token: None }
+        Self { http: client(), base: base.into(), token: None, headers: HeaderMap::new() }
     }
 
     /// A new analyst, signed in.
@@ -54,6 +56,13 @@ impl Client {
     /// The same with that token.
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same who also sends that header.
+    pub fn sending(&self, name: &'static str, value: &str) -> Self {
+        let mut headers = self.headers.clone();
+        headers.insert(name, value.parse().expect("a header's value"));
+        Self { headers, ..self.clone() }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -99,7 +108,12 @@ impl Client {
     ) -> reqwest::Result<Answer> {
         let at_root = ["/api/", "/health", "/openapi"].iter().any(|root| path.starts_with(root));
         let prefix = if at_root { "" } else { "/api/v1" };
-        let mut request = self.http.request(method, format!("{}{prefix}{path}", self.base)).body(body);
+        let changes = matches!(method, Method::PUT | Method::PATCH);
+        let request = self.http.request(method, format!("{}{prefix}{path}", self.base)).body(body);
+        let mut request = request.headers(self.headers.clone());
+        if changes && !self.headers.contains_key(IF_MATCH) {
+            request = request.header(IF_MATCH, "*");
+        }
         if let Some(kind) = kind {
             request = request.header(CONTENT_TYPE, kind);
         }

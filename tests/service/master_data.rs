@@ -225,7 +225,12 @@ on_both_engines! {
         for scenario in [&touched, &untouched] {
             ana.post(&format!("/scenarios/{scenario}/calculate/sync"), None).await.is(200);
         }
+        let path = format!("/scenarios/{touched}/result");
+        let tag = ana.get(&path).await.header("etag").to_owned();
+        let has = ana.sending("if-none-match", &tag);
+        has.get(&path).await.is(304);
         admin.put("/feedstocks/UCO/price", usd_per_t(1000.0)).await.is(200);
+        assert_eq!(has.get(&path).await.is(200)["stale"], true);
         let result = async |scenario: &str| ana.get(&format!("/scenarios/{scenario}/result")).await.is(200);
         let old = result(&touched).await;
         assert_eq!((&old["stale"], &old["run"]["edition"]), (&json!(true), &json!(1)));

@@ -83,6 +83,13 @@ impl Server {
         }
     }
 
+    /// The most memory that it has had, in bytes.
+    fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        1024 * peak.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    }
+
     /// Kills it as a crash would; returns its files.
     fn kill(mut self) -> TempDir {
         self.child.kill().unwrap();
@@ -145,6 +152,42 @@ on_both_engines! {
         let tried = admin.get(&format!("/scenarios/{}/result", id(&tried["items"][0]))).await.is(200);
         assert_worked_case(&tried["result"]);
         assert_eq!(again.terminate().0.code(), Some(0));
+    }
+
+    async fn large_wide_and_deep_bodies_are_refused_in_bounded_memory(database: &TestDatabase) {
+        let server = Server::start(database);
+        let ana = server.nobody().register().await;
+        let project = ana.project().await;
+        let before = server.peak_memory();
+        let quick = |inputs: String| format!(r#"{{"process":"HEFA","feedstock":"UCO","country":"USA","inputs":{inputs}}}"#);
+        let wide = |keys: u32, value: &str| {
+            let entries: Vec<_> = (0..keys).map(|key| format!(r#""k{key}":{value}"#)).collect();
+            format!("{{{}}}", entries.join(","))
+        };
+        let deep = 100_000;
+        let bodies = [
+            (413, format!(r#"{{"name":"{}"}}"#, "n".repeat(10 << 20))),
+            (413, wide(1_000_000, "0")),
+            (413, quick(format!(r#"{{"products":{}}}"#, wide(1_000_000, "{}")))),
+            (422, wide(70_000, "0")),
+            (422, quick(format!(r#"{{"products":{}}}"#, wide(70_000, "{}")))),
+            (422, quick(format!(r#"{{"feedstocks":{}}}"#, wide(70_000, "{}")))),
+            (422, quick(format!("{}{}", r#"{"plant":"#.repeat(deep), "}".repeat(deep)))),
+            (422, "[".repeat(deep)),
+            (422, format!(r#"{{"name":{}"#, r#"{"name":"#.repeat(deep))),
+        ];
+        let paths = ["/calculate/quick".to_owned(), "/projects".to_owned(), format!("/projects/{project}/scenarios")];
+        for (status, body) in bodies {
+            let asked = paths.iter().cycle().take(12).map(|path| {
+                ana.raw(reqwest::Method::POST, path, Some("application/json"), body.clone())
+            });
+            for answer in join_all(asked).await {
+                assert_eq!(answer.status, status, "{:.60}: {:.200}", body, answer.json.to_string());
+            }
+        }
+        let grown = server.peak_memory() - before;
+        assert!(grown < 64 << 20, "memory grew by {} MiB", grown >> 20);
+        assert_eq!(ana.get("/projects").await.is(200)["total"], 1);
     }
 
     async fn a_crash_loses_no_accepted_run(database: &TestDatabase) {

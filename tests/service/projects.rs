@@ -8,7 +8,10 @@ use safire_domain::clock::ManualClock;
 use safire_test_support::{now, on_both_engines};
 use serde_json::{Value, json};
 
-use crate::app::{TestApp, first_error, id};
+use crate::{
+    app::{TestApp, first_error, id},
+    users::make_zone,
+};
 
 fn names(page: &Value) -> Vec<&str> {
     page["items"].as_array().expect("items").iter().map(|item| item["name"].as_str().unwrap()).collect()
@@ -87,6 +90,45 @@ on_both_engines! {
         let beyond = ana.get("/projects?skip=9223372036854775807").await.is(200);
         assert_eq!((names(&beyond).len(), &beyond["total"]), (0, &json!(5)));
         assert_eq!(names(&bob.get("/projects?limit=200").await.is(200)), ["Plants"]);
+        app.stop().await;
+    }
+
+    async fn a_list_walked_from_cursor_to_cursor_shows_everything_once(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let (ana, admin) = (app.register().await, app.as_admin().await);
+        let project = ana.project().await;
+        for _ in 0..3 {
+            let scenario = ana.scenario(&project, json!({})).await;
+            ana.project().await;
+            make_zone(&admin, &format!("zone-{scenario}")).await;
+        }
+        app.register().await;
+        let scenarios = format!("/projects/{project}/scenarios");
+        for (who, list, total) in
+            [(&ana, "/projects", 4), (&ana, scenarios.as_str(), 3), (&admin, "/users", 3), (&admin, "/zones", 3)]
+        {
+            let whole = who.get(list).await.is(200);
+            assert_eq!((&whole["total"], whole.get("next_cursor")), (&json!(total), None), "{list}");
+            let (mut seen, mut page) = (Vec::new(), who.get(&format!("{list}?limit=1")).await.is(200));
+            loop {
+                seen.extend(page["items"].as_array().unwrap().clone());
+                let Some(cursor) = page["next_cursor"].as_str() else { break };
+                page = who.get(&format!("{list}?limit=1&cursor={cursor}")).await.is(200);
+            }
+            assert_eq!(json!(seen), whole["items"], "{list}");
+            if list == "/projects" {
+                // A cursor does not mind what is new or gone.
+                let second = id(&seen[1]);
+                ana.project().await;
+                ana.delete(&format!("/projects/{second}")).await.is(204);
+                let rest = ana.get(&format!("/projects?cursor={second}")).await.is(200);
+                assert_eq!(rest["items"], json!(seen[2..]));
+            }
+            let both = who.get(&format!("{list}?skip=1&cursor=0")).await.refused(422, "query.invalid");
+            assert_eq!(first_error(&both), ("/skip", "conflict"));
+            let none = who.get(&format!("{list}?cursor=%20")).await.refused(422, "query.invalid");
+            assert_eq!(first_error(&none), ("/cursor", "format"));
+        }
         app.stop().await;
     }
 

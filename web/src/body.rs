@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    body::BodyDataStream,
+    body::{Body as RawBody, BodyDataStream},
     extract::{FromRequest, Request},
 };
 use bytes::{Bytes, BytesMut};
@@ -21,7 +21,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        parse(&read_json(request, app).await?).map(Self)
+        let (parts, body) = request.into_parts();
+        parse(&read_json(&parts.headers, body, app).await?).map(Self)
     }
 }
 
@@ -43,9 +44,9 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalBody<T> {
 }
 
 /// The bytes of a JSON body.
-pub(crate) async fn read_json(request: Request, app: &App) -> Result<Bytes, Problem> {
-    let is_json = is_json(request.headers());
-    let body = read(request.into_body().into_data_stream(), app.settings.body_limit).await?;
+pub(crate) async fn read_json(headers: &HeaderMap, body: RawBody, app: &App) -> Result<Bytes, Problem> {
+    let is_json = is_json(headers);
+    let body = read(body.into_data_stream(), app.settings.body_limit).await?;
     if is_json { Ok(body) } else { Err(not_json()) }
 }
 

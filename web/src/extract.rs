@@ -40,6 +40,7 @@ fn misread(pointer: String, error: &serde_json::Error) -> Problem {
             let (pointer, code) = match quoted_after(&message, "missing field `") {
                 Some(field) => (format!("{pointer}/{}", escape(field)), "required"),
                 None if message.starts_with("unknown field") => (pointer, "field.unknown"),
+                None if message.starts_with("more than") => (pointer, "too_many"),
                 None => (pointer, "type"),
             };
             Problem::invalid("body.invalid", vec![field_error(pointer, code, &message)])

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::units::Quantity;
 
 use super::fields::{self, Field};
-use super::object::objects_only;
+use super::object::{few, objects_only};
 
 /// A leaf of the document: its field and what is given for it.
 pub(crate) type Leaf<'a> = (&'static Field, &'a Option<Quantity>);
@@ -189,8 +189,8 @@ pub struct InputDocument {
     /// The plant as a whole.
     #[serde(skip_serializing_if = "PlantInputs::is_empty")]
     pub plant: PlantInputs,
-    /// Feedstocks by code.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    /// Feedstocks by code; at most 64.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "few")]
     pub feedstocks: BTreeMap<String, FeedstockInputs>,
     /// Hydrogen and electricity.
     #[serde(skip_serializing_if = "UtilityInputs::is_empty")]
@@ -198,8 +198,8 @@ pub struct InputDocument {
     /// Code of the product whose selling price is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub main_product: Option<String>,
-    /// Products by code.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    /// Products by code; at most 64.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "few")]
     pub products: BTreeMap<String, ProductInputs>,
     /// Money and time.
     #[serde(skip_serializing_if = "EconomicInputs::is_empty")]

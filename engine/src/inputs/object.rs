@@ -3,7 +3,9 @@
 //! A derived `Deserialize` also takes an array, field after field: `"plant": []` would pass as a plant
 //! with nothing given. The wrapper below asks the format for a map, so that arrays are refused by name.
 
-use serde::de::{Deserializer, Visitor};
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 /// A deserializer that only yields maps.
 pub(crate) struct MapOnly<D>(pub(crate) D);
@@ -40,3 +42,37 @@ macro_rules! objects_only {
 }
 
 pub(crate) use objects_only;
+
+/// The most entries that a map of feedstocks or products has: more than any plant, and few enough that a
+/// small text cannot become large in memory.
+const MOST: usize = 64;
+
+/// Reads a map of few entries; one that has more is refused at the first too many.
+pub(crate) fn few<'de, D, T>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Few<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Few<T> {
+        type Value = BTreeMap<String, T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object with entries by code")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some(code) = entries.next_key()? {
+                if map.len() == MOST {
+                    return Err(A::Error::custom(format_args!("more than {MOST} entries")));
+                }
+                map.insert(code, entries.next_value()?);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(Few(PhantomData))
+}

@@ -10,16 +10,24 @@ use safire_domain::{
 use sqlx::types::Json;
 
 use super::{Assignment, Lease, by_id};
-use crate::{Connection, Error, Result, access::Right, connection::on, master_data, scenarios};
+use crate::{
+    Connection, Error, Result,
+    access::Right,
+    connection::on,
+    idempotency::{self, Key, Known},
+    master_data, scenarios,
+};
 
 /// How often an acceptance is tried again when others change the scenario meanwhile.
 const TRIES: usize = 5;
 
 /// A request for a calculation.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Request {
     /// Who asks.
     pub access: Access,
+    /// The name that they gave the request, if they did.
+    pub key: Option<Key>,
     /// Which scenario.
     pub scenario: ScenarioId,
     /// The id that a new run gets.
@@ -45,12 +53,17 @@ pub enum Accepted {
     Forbidden,
     /// For the user there is no such scenario.
     Unknown,
+    /// The user sent another request under this key.
+    OtherRequest,
+    /// The same request is being accepted at this moment, by another process.
+    InProgress,
 }
 
 /// Accepts a calculation, in one transaction that stores the run and moves the scenario.
 pub async fn accept(connection: &mut Connection, request: Request) -> Result<Accepted> {
     for _ in 0..TRIES {
-        let answer = connection.transaction(|c| Box::pin(try_accept(c, request))).await;
+        let request = request.clone();
+        let answer = connection.transaction(|c| Box::pin(accept_once(c, request))).await;
         match answer {
             Err(Error::Contended) => {}
             settled => return settled,
@@ -59,7 +72,22 @@ pub async fn accept(connection: &mut Connection, request: Request) -> Result<Acc
     Err(Error::Contended)
 }
 
-async fn try_accept(connection: &mut Connection, request: Request) -> Result<Accepted> {
+/// A request that was accepted under this key gets the run that it got then, as that is now.
+async fn accept_once(connection: &mut Connection, request: Request) -> Result<Accepted> {
+    match idempotency::look_up(connection, request.key.as_ref(), request.now).await? {
+        Known::New => {}
+        Known::Done(run) => return Ok(by_id(connection, run).await?.map_or(Accepted::Unknown, Accepted::Same)),
+        Known::Other => return Ok(Accepted::OtherRequest),
+        Known::InProgress => return Ok(Accepted::InProgress),
+    }
+    let accepted = try_accept(connection, &request).await?;
+    if let Accepted::New(run, _) | Accepted::Same(run) = &accepted {
+        idempotency::remember(connection, request.key.as_ref(), &run.id, request.now).await?;
+    }
+    Ok(accepted)
+}
+
+async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Accepted> {
     let Some((scenario, right)) = scenarios::find_with_right(connection, request.access, request.scenario).await?
     else {
         return Ok(Accepted::Unknown);

@@ -18,7 +18,7 @@ use safire_domain::{
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
-use crate::{Connection, Error, Result, access::readable, connection::on};
+use crate::{Connection, Error, Result, Window, access::readable, connection::on};
 
 pub use accept::{Accepted, Request, accept};
 pub use end::{Cancelled, cancel, settle};
@@ -130,8 +130,7 @@ pub async fn list(
     connection: &mut Connection,
     access: Access,
     scenario: ScenarioId,
-    skip: i64,
-    limit: i64,
+    window: Window<RunId>,
 ) -> Result<Vec<Run>> {
     let rows: Vec<Row> = on!(connection, c => {
         sqlx::query_as(concat!(
@@ -140,15 +139,16 @@ pub async fn list(
              FROM runs r
              JOIN scenarios s ON s.id = r.scenario_id
              JOIN projects p ON p.id = s.project_id
-             WHERE r.scenario_id = $3 AND ", readable!(), "
+             WHERE r.scenario_id = $3 AND r.id < $6 AND ", readable!(), "
              ORDER BY r.id DESC
              LIMIT $5 OFFSET $4",
         ))
         .bind(access.user.uuid())
         .bind(access.is_admin())
         .bind(scenario.uuid())
-        .bind(skip)
-        .bind(limit)
+        .bind(window.skip)
+        .bind(window.limit)
+        .bind(window.below())
         .fetch_all(c)
         .await
     })?;

@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::Problem;
 
 pub(crate) use caller::{Admin, Authenticated, Caller, Writer, X_API_KEY, authenticate};
-pub(crate) use secret::{KEY_PREFIX, digest, new_api_key, new_refresh_token};
+pub(crate) use secret::{KEY_PREFIX, digest, hex, new_api_key, new_refresh_token};
 
 use password::Passwords;
 use token::Tokens;

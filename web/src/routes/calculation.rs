@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
-use safire_actors::scenarios::CalculateAnswer;
+use safire_actors::scenarios::{Asker, CalculateAnswer};
 use safire_domain::{
     RunId, ScenarioId,
     engine::{Failure, InputDocument},
@@ -20,6 +20,8 @@ use safire_domain::{
     scenario::{Pathway, Scenario},
 };
 use safire_store::{
+    Window,
+    idempotency::Key,
     runs::{self, Cancelled},
     scenarios,
 };
@@ -36,7 +38,9 @@ use crate::{
     App, Problem,
     auth::Caller,
     body::Body,
+    conditional::{Has, Tagged, not_modified},
     extract::{Id, Query},
+    idempotency::{self, RequestKey},
     page::{Page, Range},
     prefer::{PREFERENCE_APPLIED, Wait},
     problem::ProblemBody,
@@ -53,8 +57,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Has a scenario calculated; the run's row is the truth from here on.
-pub(super) async fn accept(app: &App, caller: Caller, id: ScenarioId) -> Result<Run, Problem> {
-    match app.scenarios.calculate(caller.access(), id).await? {
+pub(super) async fn accept(app: &App, caller: Caller, key: Option<Key>, id: ScenarioId) -> Result<Run, Problem> {
+    match app.scenarios.calculate(Asker { access: caller.access(), key }, id).await? {
         CalculateAnswer::Run(run) => Ok(run),
         CalculateAnswer::Busy(run) => Err(Problem::conflict(
             "calculation.in_motion",
@@ -63,6 +67,8 @@ pub(super) async fn accept(app: &App, caller: Caller, id: ScenarioId) -> Result<
         CalculateAnswer::Invalid(invalid) => Err(invalid.into()),
         CalculateAnswer::Forbidden => Err(Problem::read_only("scenario")),
         CalculateAnswer::Unknown => Err(Problem::not_found("scenario")),
+        CalculateAnswer::OtherRequest => Err(idempotency::mismatch()),
+        CalculateAnswer::InProgress => Err(idempotency::in_progress()),
         CalculateAnswer::Failed(error) => Err(error.into()),
     }
 }
@@ -89,8 +95,9 @@ async fn calculate(
     caller: Caller,
     Id(id): Id<ScenarioId>,
     wait: Wait,
+    key: RequestKey,
 ) -> Result<Response, Problem> {
-    let run = accept(&app, caller, id).await?;
+    let run = accept(&app, caller, key.get(), id).await?;
     let Some(patience) = wait.within(app.settings.sync_wait) else { return Ok(accepted(run)) };
     let run = ended(&app, caller, run, patience).await?;
     let applied = [(PREFERENCE_APPLIED, format!("wait={}", patience.as_secs()))];
@@ -127,14 +134,16 @@ async fn calculate_now(
     caller: Caller,
     Id(id): Id<ScenarioId>,
     Query(query): Query<TraceQuery>,
+    key: RequestKey,
 ) -> Result<Response, Problem> {
-    let run = accept(&app, caller, id).await?;
+    let run = accept(&app, caller, key.get(), id).await?;
     let run = ended(&app, caller, run, app.settings.sync_wait).await?;
     if !run.state.has_ended() {
         return Ok(accepted(run));
     }
     let scenario = find(&app, caller, id).await?;
-    Ok(Json(render(&app, &scenario, run, query.trace).await?).into_response())
+    let stale = is_stale(&app, &scenario, &run).await?;
+    Ok(Json(render(&app, run, stale, query.trace).await?).into_response())
 }
 
 /// The run when it has ended, or as it is when the patience is over.
@@ -167,7 +176,7 @@ async fn find_run(app: &App, caller: Caller, scenario: ScenarioId, run: RunId) -
     )
 )]
 async fn status(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<RunView>, Problem> {
-    let latest = app.database.read(move |c| Box::pin(runs::list(c, caller.access(), id, 0, 1))).await?;
+    let latest = app.database.read(move |c| Box::pin(runs::list(c, caller.access(), id, Window::first(1)))).await?;
     let run = latest.into_iter().next();
     run.map(|run| Json(run.into())).ok_or_else(|| Problem::not_found("run of a scenario"))
 }
@@ -219,25 +228,33 @@ async fn result(
     caller: Caller,
     Id(id): Id<ScenarioId>,
     Query(query): Query<TraceQuery>,
-) -> Result<Json<ResultView>, Problem> {
+    has: Has,
+) -> Result<Response, Problem> {
     let scenario = find(&app, caller, id).await?;
     let (Status::Resting(rest) | Status::Calculating { before: rest, .. }) = scenario.status;
     let (Rest::Calculated(run) | Rest::Failed(run)) = rest else {
         return Err(Problem::not_found("result: the scenario was not calculated yet"));
     };
     let run = find_run(&app, caller, id, run).await?;
-    Ok(Json(render(&app, &scenario, run, query.trace).await?))
+    let stale = is_stale(&app, &scenario, &run).await?;
+    // A result never changes; whether it is stale, and the run's revision, may.
+    let parts = (if stale { ".stale" } else { "" }, if query.trace { ".trace" } else { "" });
+    let tag = format!("{}.{}.{}{}{}", run.id, run.revision, scenario.revision, parts.0, parts.1);
+    if has.has(&tag) {
+        return Ok(not_modified(&tag));
+    }
+    Ok(Tagged::new(tag, render(&app, run, stale, query.trace).await?).into_response())
+}
+
+async fn is_stale(app: &App, scenario: &Scenario, run: &Run) -> Result<bool, Problem> {
+    let (scenario, run) = (scenario.clone(), run.clone());
+    Ok(app.database.read(move |c| Box::pin(async move { runs::is_stale(c, &scenario, &run).await })).await?)
 }
 
 /// A run that has ended, with its result if it has one. The caller's right to it was checked.
-async fn render(app: &App, scenario: &Scenario, run: Run, trace: bool) -> Result<ResultView, Problem> {
-    let (of, scenario) = (run.clone(), scenario.clone());
-    let (stored, stale) = app
-        .database
-        .read(move |c| {
-            Box::pin(async move { Ok((runs::result(c, of.id).await?, runs::is_stale(c, &scenario, &of).await?)) })
-        })
-        .await?;
+async fn render(app: &App, run: Run, stale: bool, trace: bool) -> Result<ResultView, Problem> {
+    let id = run.id;
+    let stored = app.database.read(move |c| Box::pin(runs::result(c, id))).await?;
     let computed = match stored {
         None => None,
         Some((result, snapshot)) => {
@@ -263,7 +280,7 @@ async fn list(
     Id(id): Id<ScenarioId>,
     Query(range): Query<Range>,
 ) -> Result<Json<Page<RunView>>, Problem> {
-    let (skip, limit) = range.checked()?;
+    let window = range.window()?;
     let access = caller.access();
     let found = app
         .database
@@ -272,12 +289,13 @@ async fn list(
                 if scenarios::find(c, access, id).await?.is_none() {
                     return Ok(None);
                 }
-                Ok(Some((runs::list(c, access, id, skip, limit).await?, runs::count(c, access, id).await?)))
+                Ok(Some((runs::list(c, access, id, window).await?, runs::count(c, access, id).await?)))
             })
         })
         .await?;
     let (items, total) = found.ok_or_else(|| Problem::not_found("scenario"))?;
-    Ok(Json(Page { items: items.into_iter().map(RunView::from).collect(), total, skip, limit }))
+    let items = items.into_iter().map(RunView::from).collect();
+    Ok(Json(Page::of(items, total, &window, |run: &RunView| run.id.to_string())))
 }
 
 /// A calculation without a scenario that failed: for what it was given, unless the engine broke or the

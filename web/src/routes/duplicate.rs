@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{projects::stored, view::ScenarioView};
+use super::view::ScenarioView;
 use crate::{
     App, Problem,
     auth::Caller,
@@ -85,10 +85,15 @@ async fn duplicate(
         })
         .await?;
     let (written, copy) = made.ok_or_else(|| Problem::not_found("scenario"))?;
-    if elsewhere && written == Written::Unknown {
-        return Err(FieldError::new("/project_id", "project.unknown", "there is no such project").into());
+    match written {
+        Written::Yes => {}
+        Written::Forbidden => return Err(Problem::read_only("project")),
+        Written::Unknown if elsewhere => {
+            return Err(FieldError::new("/project_id", "project.unknown", "there is no such project").into());
+        }
+        // It was removed at this moment.
+        Written::Unknown | Written::Stale => return Err(Problem::not_found("project")),
     }
-    stored(written, "project")?;
     let location = [(LOCATION, format!("/api/v1/scenarios/{}", copy.id))];
     Ok((StatusCode::CREATED, location, Json(copy.into())))
 }

@@ -21,7 +21,7 @@ use super::users::analyst;
 use crate::{
     App, Problem,
     auth::Admin,
-    body::Body,
+    idempotency::{Keyed, RequestKey, made},
     problem::{FieldError, ProblemBody},
 };
 
@@ -79,13 +79,12 @@ struct Made {
 async fn create(
     State(app): State<App>,
     _: Admin,
-    Body(new): Body<NewUsers>,
+    Keyed { body: new, key }: Keyed<NewUsers>,
 ) -> Result<(StatusCode, Json<Made>), Problem> {
     check(&new.users)?;
     let now = app.now();
-    let users: Vec<_> = new.users.into_iter().map(|person| person.user(now)).collect();
-    let rows = users.iter().map(|user| NewUser { user: user.clone(), password_hash: None }).collect();
-    store(&app, rows, pointer).await?;
+    let rows = new.users.into_iter().map(|person| NewUser { user: person.user(now), password_hash: None });
+    let users = store(&app, &key, rows.collect(), pointer).await?;
     Ok((StatusCode::CREATED, Json(Made { users })))
 }
 
@@ -131,14 +130,24 @@ fn repeated(index: usize, field: &str) -> FieldError {
 }
 
 /// Stores new users, all or none; `pointer` says where in the body a user stands.
-pub(super) async fn store(app: &App, users: Vec<NewUser>, pointer: fn(usize) -> String) -> Result<(), Problem> {
-    let clashes = app.database.write(move |c| Box::pin(users::create(c, users.into()))).await?;
-    if clashes.is_empty() {
-        app.users_changed().await;
-        return Ok(());
+pub(super) async fn store(
+    app: &App,
+    key: &RequestKey,
+    users: Vec<NewUser>,
+    pointer: fn(usize) -> String,
+) -> Result<Vec<User>, Problem> {
+    let (key, now) = (key.get(), app.now());
+    let stored = app.database.write(move |c| Box::pin(users::create(c, key, users.into(), now))).await?;
+    match made(stored)? {
+        Ok(users) => {
+            app.users_changed().await;
+            Ok(users)
+        }
+        Err(clashes) => {
+            let obstacles: Vec<_> = clashes.into_iter().map(|clash| (pointer(clash.index), clash.obstacle)).collect();
+            Err(refused(&obstacles))
+        }
     }
-    let obstacles: Vec<_> = clashes.into_iter().map(|clash| (pointer(clash.index), clash.obstacle)).collect();
-    Err(refused(&obstacles))
 }
 
 /// What is in the way of users who stand at these places of the body: 422 when the request cannot

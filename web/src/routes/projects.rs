@@ -1,6 +1,8 @@
 //! Projects.
 
-use axum::{Json, extract::State};
+use std::convert::Infallible;
+
+use axum::{Json, extract::State, response::Response};
 use http::{StatusCode, header::LOCATION};
 use safire_actors::database::DatabaseError;
 use safire_domain::{
@@ -8,11 +10,12 @@ use safire_domain::{
     engine::InputDocument,
     name::{Description, Name},
     project::Project,
-    scenario::Pathway,
+    scenario::{Pathway, Scenario},
 };
 use safire_store::{
+    Connection,
     access::{Removal, Written},
-    projects, scenarios,
+    idempotency, projects, scenarios,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -27,7 +30,9 @@ use crate::{
     App, Problem,
     auth::{Caller, Writer},
     body::Body,
+    conditional::{Has, IfMatch, Tagged},
     extract::{Id, Query},
+    idempotency::{Keyed, made},
     page::{Page, Range},
     problem::{FieldError, ProblemBody},
 };
@@ -80,8 +85,8 @@ struct Created {
 async fn create(
     State(app): State<App>,
     Writer(caller): Writer,
-    Body(new): Body<NewProject>,
-) -> Result<(StatusCode, [(http::HeaderName, String); 1], Json<Created>), Problem> {
+    Keyed { body: new, key }: Keyed<NewProject>,
+) -> Result<(StatusCode, [(http::HeaderName, String); 1], Tagged<Created>), Problem> {
     let now = app.now();
     let pathway = pathway(new.process, new.feedstock, new.country)?;
     let project = Project {
@@ -97,34 +102,40 @@ async fn create(
         Some(pathway) => Some(first_scenario(&app, project.id, pathway).await?),
         None => None,
     };
-    let (project_row, scenario_row) = (project.clone(), first.clone());
-    let made = app
+    let store_key = key.get();
+    let stored = app
         .database
         .write(move |c| {
-            Box::pin(c.transaction(move |c| {
-                Box::pin(async move {
-                    projects::insert(c, &project_row).await?;
-                    if let Some(scenario) = scenario_row {
-                        scenarios::insert(c, caller.access(), &scenario).await?;
-                    }
-                    Ok(())
-                })
-            }))
+            Box::pin(idempotency::once(c, store_key, now, move |c| Box::pin(insert(c, caller, project, first))))
         })
         .await;
-    match made {
+    let (project, first) = match stored {
         // The owner was removed at this moment.
         Err(DatabaseError::Store(safire_store::Error::Dangling(_))) => {
             return Err(Problem::unauthorized("the account no longer exists"));
         }
-        made => made?,
-    }
+        stored => made(stored?)?.unwrap_or_else(|never: Infallible| match never {}),
+    };
     let (scenario, run) = match first {
-        Some(scenario) => begin(&app, caller, scenario.id).await?,
+        Some(scenario) => begin(&app, caller, scenario).await?,
         None => (None, None),
     };
     let location = [(LOCATION, format!("/api/v1/projects/{}", project.id))];
-    Ok((StatusCode::CREATED, location, Json(Created { project, scenario, run })))
+    Ok((StatusCode::CREATED, location, Tagged::new(project.version, Created { project, scenario, run })))
+}
+
+/// Stores a project with its first scenario, if it has one.
+async fn insert(
+    c: &mut Connection,
+    caller: Caller,
+    project: Project,
+    first: Option<Scenario>,
+) -> safire_store::Result<Result<(Project, Option<ScenarioId>), Infallible>> {
+    projects::insert(c, &project).await?;
+    if let Some(scenario) = &first {
+        scenarios::insert(c, caller.access(), scenario).await?;
+    }
+    Ok(Ok((project, first.map(|scenario| scenario.id))))
 }
 
 /// All three codes, or none.
@@ -151,11 +162,7 @@ fn pathway(
 }
 
 /// "Scenario 1", whose defaults must be complete: it is about to be calculated.
-async fn first_scenario(
-    app: &App,
-    project: ProjectId,
-    pathway: Pathway,
-) -> Result<safire_domain::scenario::Scenario, Problem> {
+async fn first_scenario(app: &App, project: ProjectId, pathway: Pathway) -> Result<Scenario, Problem> {
     let name = Name::try_from("Scenario 1".to_owned()).map_err(|error| Problem::defect(&error))?;
     let scenario = draft(app, project, name, pathway, InputDocument::default()).await?;
     let master_data = app.master_data().await?;
@@ -164,11 +171,12 @@ async fn first_scenario(
     Ok(scenario)
 }
 
-/// Begins the first calculation. The project is made whether or not there is room for it now.
+/// Begins the first calculation. The project is made whether or not there is room for it now; when the
+/// request is sent again, the scenario may be gone.
 async fn begin(app: &App, caller: Caller, id: ScenarioId) -> Result<(Option<ScenarioView>, Option<RunView>), Problem> {
-    let run = calculation::accept(app, caller, id).await;
-    let scenario = super::scenarios::find(app, caller, id).await?;
-    Ok((Some(scenario.into()), run.ok().map(RunView::from)))
+    let run = calculation::accept(app, caller, None, id).await;
+    let found = app.database.read(move |c| Box::pin(scenarios::find(c, caller.access(), id))).await?;
+    Ok((found.map(ScenarioView::from), run.ok().map(RunView::from)))
 }
 
 /// The projects that the caller may see, newest first: their own and their zone's; administrators see all.
@@ -181,17 +189,15 @@ async fn list(
     caller: Caller,
     Query(range): Query<Range>,
 ) -> Result<Json<Page<Project>>, Problem> {
-    let (skip, limit) = range.checked()?;
+    let window = range.window()?;
     let access = caller.access();
     let (items, total) = app
         .database
         .read(move |c| {
-            Box::pin(
-                async move { Ok((projects::list(c, access, skip, limit).await?, projects::count(c, access).await?)) },
-            )
+            Box::pin(async move { Ok((projects::list(c, access, window).await?, projects::count(c, access).await?)) })
         })
         .await?;
-    Ok(Json(Page { items, total, skip, limit }))
+    Ok(Json(Page::of(items, total, &window, |project| project.id.to_string())))
 }
 
 /// One project.
@@ -199,9 +205,10 @@ async fn list(
     get, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
     responses((status = 200, body = Project), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody))
 )]
-async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -> Result<Json<Project>, Problem> {
+async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>, has: Has) -> Result<Response, Problem> {
     let found = app.database.read(move |c| Box::pin(projects::find(c, caller.access(), id))).await?;
-    found.map(Json).ok_or_else(|| Problem::not_found("project"))
+    let project = found.ok_or_else(|| Problem::not_found("project"))?;
+    Ok(has.or(Tagged::new(project.version, project)))
 }
 
 /// A project's text, whole.
@@ -235,10 +242,11 @@ async fn replace(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ProjectId>,
+    if_match: IfMatch,
     Body(text): Body<ProjectText>,
-) -> Result<Json<Project>, Problem> {
+) -> Result<Tagged<Project>, Problem> {
     let change = ProjectChange { name: Some(text.name), description: Some(text.description) };
-    write(&app, caller, id, change).await
+    write(&app, caller, id, if_match, change).await
 }
 
 /// Changes a project's name or description.
@@ -256,13 +264,21 @@ async fn change(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ProjectId>,
+    if_match: IfMatch,
     Body(change): Body<ProjectChange>,
-) -> Result<Json<Project>, Problem> {
-    write(&app, caller, id, change).await
+) -> Result<Tagged<Project>, Problem> {
+    write(&app, caller, id, if_match, change).await
 }
 
-async fn write(app: &App, caller: Caller, id: ProjectId, change: ProjectChange) -> Result<Json<Project>, Problem> {
+async fn write(
+    app: &App,
+    caller: Caller,
+    id: ProjectId,
+    if_match: IfMatch,
+    change: ProjectChange,
+) -> Result<Tagged<Project>, Problem> {
     let (access, now) = (caller.access(), app.now());
+    let precondition = if_match.clone();
     let (written, project) = app
         .database
         .write(move |c| {
@@ -270,6 +286,9 @@ async fn write(app: &App, caller: Caller, id: ProjectId, change: ProjectChange) 
                 let Some(mut project) = projects::find(c, access, id).await? else {
                     return Ok((Written::Unknown, None));
                 };
+                if !precondition.allows(project.version) {
+                    return Ok((Written::refused(projects::right(c, access, id).await?), None));
+                }
                 project.name = change.name.unwrap_or(project.name);
                 project.description = change.description.unwrap_or(project.description);
                 let written = projects::update(c, access, &project, now).await?;
@@ -277,15 +296,16 @@ async fn write(app: &App, caller: Caller, id: ProjectId, change: ProjectChange) 
             })
         })
         .await?;
-    stored(written, "project")?;
-    project.map(Json).ok_or_else(|| Problem::not_found("project"))
+    stored(written, &if_match, "project")?;
+    let project = project.ok_or_else(|| Problem::not_found("project"))?;
+    Ok(Tagged::new(project.version, project))
 }
 
 /// Whether a write went through.
-pub(super) fn stored(written: Written, what: &str) -> Result<(), Problem> {
+pub(super) fn stored(written: Written, if_match: &IfMatch, what: &str) -> Result<(), Problem> {
     match written {
         Written::Yes => Ok(()),
-        Written::Stale => Err(Problem::contended()),
+        Written::Stale => Err(if_match.lost()),
         Written::Forbidden => Err(Problem::read_only(what)),
         Written::Unknown => Err(Problem::not_found(what)),
     }

@@ -1,6 +1,6 @@
 //! Scenarios.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, response::Response};
 use http::{HeaderName, StatusCode, header::LOCATION};
 use safire_domain::{
     ProjectId, ScenarioId,
@@ -9,7 +9,10 @@ use safire_domain::{
     name::Name,
     scenario::{Pathway, Scenario, check_draft},
 };
-use safire_store::{access::Right, projects, scenarios};
+use safire_store::{
+    access::{Right, Written},
+    idempotency, projects, scenarios,
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -22,7 +25,9 @@ use crate::{
     App, Problem,
     auth::Caller,
     body::Body,
+    conditional::{Has, IfMatch, Tagged},
     extract::{Id, Query},
+    idempotency::{Keyed, RequestKey, made},
     page::{Page, Range},
     problem::{ProblemBody, field_errors},
 };
@@ -113,16 +118,41 @@ async fn create(
     State(app): State<App>,
     caller: Caller,
     Id(project): Id<ProjectId>,
-    Body(new): Body<ScenarioText>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ScenarioView>), Problem> {
+    Keyed { body: new, key }: Keyed<ScenarioText>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Tagged<ScenarioView>), Problem> {
     let pathway = Pathway { process: new.process, feedstock: new.feedstock, country: new.country };
     let scenario = draft(&app, project, new.name, pathway, new.inputs).await?;
-    let row = scenario.clone();
-    let written =
-        app.database.write(move |c| Box::pin(async move { scenarios::insert(c, caller.access(), &row).await })).await?;
-    stored(written, "project")?;
+    store(&app, caller, &key, scenario).await
+}
+
+/// Stores a new scenario, once.
+pub(super) async fn store(
+    app: &App,
+    caller: Caller,
+    key: &RequestKey,
+    scenario: Scenario,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Tagged<ScenarioView>), Problem> {
+    let (key, now) = (key.get(), scenario.created_at);
+    let insert = app.database.write(move |c| {
+        Box::pin(idempotency::once(c, key, now, move |c| {
+            Box::pin(async move {
+                let written = scenarios::insert(c, caller.access(), &scenario).await?;
+                Ok(if written == Written::Yes { Ok(ScenarioView::from(scenario)) } else { Err(written) })
+            })
+        }))
+    });
+    let scenario = made(insert.await?)?.map_err(not_inserted)?;
     let location = [(LOCATION, format!("/api/v1/scenarios/{}", scenario.id))];
-    Ok((StatusCode::CREATED, location, Json(scenario.into())))
+    Ok((StatusCode::CREATED, location, Tagged::new(scenario.version, scenario)))
+}
+
+/// Why a project did not take a scenario.
+fn not_inserted(refused: Written) -> Problem {
+    match refused {
+        Written::Forbidden => Problem::read_only("project"),
+        Written::Unknown => Problem::not_found("project"),
+        Written::Yes | Written::Stale => Problem::contended(),
+    }
 }
 
 /// A project's scenarios, oldest first.
@@ -140,7 +170,7 @@ async fn list(
     Id(project): Id<ProjectId>,
     Query(range): Query<Range>,
 ) -> Result<Json<Page<ScenarioView>>, Problem> {
-    let (skip, limit) = range.checked()?;
+    let window = range.window()?;
     let access = caller.access();
     let found = app
         .database
@@ -149,13 +179,14 @@ async fn list(
                 if projects::find(c, access, project).await?.is_none() {
                     return Ok(None);
                 }
-                let items = scenarios::list(c, access, project, skip, limit).await?;
+                let items = scenarios::list(c, access, project, window).await?;
                 Ok(Some((items, scenarios::count(c, access, project).await?)))
             })
         })
         .await?;
     let (items, total) = found.ok_or_else(|| Problem::not_found("project"))?;
-    Ok(Json(Page { items: items.into_iter().map(ScenarioView::from).collect(), total, skip, limit }))
+    let items = items.into_iter().map(ScenarioView::from).collect();
+    Ok(Json(Page::of(items, total, &window, |scenario: &ScenarioView| scenario.id.to_string())))
 }
 
 /// One scenario.
@@ -165,8 +196,9 @@ async fn list(
         (status = 200, body = ScenarioView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
     )
 )]
-async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<ScenarioView>, Problem> {
-    Ok(Json(find(&app, caller, id).await?.into()))
+async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>, has: Has) -> Result<Response, Problem> {
+    let scenario = find(&app, caller, id).await?;
+    Ok(has.or(Tagged::new(scenario.version, ScenarioView::from(scenario))))
 }
 
 /// Replaces a scenario's name, codes and inputs.
@@ -184,8 +216,9 @@ async fn replace(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ScenarioId>,
+    if_match: IfMatch,
     Body(text): Body<ScenarioText>,
-) -> Result<Json<ScenarioView>, Problem> {
+) -> Result<Tagged<ScenarioView>, Problem> {
     let change = ScenarioChange {
         name: Some(text.name),
         process: Some(text.process),
@@ -193,7 +226,7 @@ async fn replace(
         country: Some(text.country),
         inputs: Some(text.inputs),
     };
-    write(&app, caller, id, change).await
+    write(&app, caller, id, if_match, change).await
 }
 
 /// Changes parts of a scenario.
@@ -211,22 +244,27 @@ async fn change(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ScenarioId>,
+    if_match: IfMatch,
     Body(change): Body<ScenarioChange>,
-) -> Result<Json<ScenarioView>, Problem> {
-    write(&app, caller, id, change).await
+) -> Result<Tagged<ScenarioView>, Problem> {
+    write(&app, caller, id, if_match, change).await
 }
 
 async fn write(
     app: &App,
     caller: Caller,
     id: ScenarioId,
+    if_match: IfMatch,
     change: ScenarioChange,
-) -> Result<Json<ScenarioView>, Problem> {
+) -> Result<Tagged<ScenarioView>, Problem> {
     let access = caller.access();
     let found = app.database.read(move |c| Box::pin(scenarios::find_with_right(c, access, id))).await?;
     let (before, right) = found.ok_or_else(|| Problem::not_found("scenario"))?;
     if right != Right::Write {
         return Err(Problem::read_only("scenario"));
+    }
+    if !if_match.allows(before.version) {
+        return Err(if_match.lost());
     }
     let after = changed(&before, change);
     check(app, &after.pathway, &after.inputs).await?;
@@ -234,8 +272,9 @@ async fn write(
 
     let written =
         app.database.write(move |c| Box::pin(async move { scenarios::update(c, access, &after, now).await })).await?;
-    stored(written, "scenario")?;
-    Ok(Json(find(app, caller, id).await?.into()))
+    stored(written, &if_match, "scenario")?;
+    let scenario = find(app, caller, id).await?;
+    Ok(Tagged::new(scenario.version, scenario.into()))
 }
 
 /// The scenario as the change leaves it: a new revision when what is computed changes.

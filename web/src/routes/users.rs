@@ -1,6 +1,6 @@
 //! Users: administrators keep them; everybody sees themselves and their zone.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, response::Response};
 use http::{HeaderName, StatusCode, header::LOCATION};
 use safire_domain::{
     UserId,
@@ -21,7 +21,9 @@ use crate::{
     App, Problem,
     auth::{Admin, Caller},
     body::Body,
+    conditional::{Has, IfMatch, Tagged},
     extract::{Id, Query},
+    idempotency::Keyed,
     page::{Page, Range},
     problem::{FieldError, ProblemBody},
 };
@@ -46,18 +48,18 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     )
 )]
 async fn list(State(app): State<App>, caller: Caller, Query(range): Query<Range>) -> Result<Json<Page<User>>, Problem> {
-    let (skip, limit) = range.checked()?;
+    let window = range.window()?;
     let access = caller.access();
     let (items, total) = app
         .database
         .read(move |c| {
             Box::pin(async move {
-                let items = users::list(c, access, None, skip, limit).await?;
+                let items = users::list(c, access, None, window).await?;
                 Ok((items, users::count(c, access, None).await?))
             })
         })
         .await?;
-    Ok(Json(Page { items, total, skip, limit }))
+    Ok(Json(Page::of(items, total, &window, |user| user.id.to_string())))
 }
 
 /// One user whom the caller may see.
@@ -70,8 +72,9 @@ async fn list(State(app): State<App>, caller: Caller, Query(range): Query<Range>
         (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
-async fn read(State(app): State<App>, caller: Caller, Id(id): Id<UserId>) -> Result<Json<User>, Problem> {
-    find(&app, caller, id).await.map(Json)
+async fn read(State(app): State<App>, caller: Caller, Id(id): Id<UserId>, has: Has) -> Result<Response, Problem> {
+    let user = find(&app, caller, id).await?;
+    Ok(has.or(Tagged::new(user.version, user)))
 }
 
 async fn find(app: &App, caller: Caller, id: UserId) -> Result<User, Problem> {
@@ -115,8 +118,8 @@ pub(super) fn analyst() -> Role {
 async fn create(
     State(app): State<App>,
     _: Admin,
-    Body(new): Body<NewUser>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<User>), Problem> {
+    Keyed { body: new, key }: Keyed<NewUser>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Tagged<User>), Problem> {
     let password_hash = match (new.password, &new.email) {
         (Some(password), Some(_)) => {
             check_password(&password)?;
@@ -136,9 +139,11 @@ async fn create(
         zone_id: new.zone_id,
         ..blank
     };
-    new_users::store(&app, vec![users::NewUser { user: user.clone(), password_hash }], |_| String::new()).await?;
+    let new = vec![users::NewUser { user, password_hash }];
+    let made = new_users::store(&app, &key, new, |_| String::new()).await?;
+    let user = made.into_iter().next().ok_or_else(Problem::contended)?;
     let location = [(LOCATION, format!("/api/v1/users/{}", user.id))];
-    Ok((StatusCode::CREATED, location, Json(user)))
+    Ok((StatusCode::CREATED, location, Tagged::new(user.version, user)))
 }
 
 /// A user, whole. Without e-mail address or zone, the user has none.
@@ -214,8 +219,9 @@ async fn replace(
     State(app): State<App>,
     Admin(caller): Admin,
     Id(id): Id<UserId>,
+    if_match: IfMatch,
     Body(text): Body<UserText>,
-) -> Result<Json<User>, Problem> {
+) -> Result<Tagged<User>, Problem> {
     let change = UserChange {
         name: Some(text.name),
         global_id: Some(text.global_id),
@@ -223,7 +229,7 @@ async fn replace(
         email: Some(text.email),
         zone_id: Some(text.zone_id),
     };
-    write(&app, caller, id, change).await
+    write(&app, caller, id, if_match, change).await
 }
 
 /// Changes parts of a user. Administrators change every part; others their own name.
@@ -245,8 +251,9 @@ async fn change(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<UserId>,
+    if_match: IfMatch,
     Body(change): Body<UserChange>,
-) -> Result<Json<User>, Problem> {
+) -> Result<Tagged<User>, Problem> {
     if caller.must_be_admin().is_err() {
         find(&app, caller, id).await?;
         if id != caller.user {
@@ -254,7 +261,7 @@ async fn change(
         }
         only_the_name(&change)?;
     }
-    write(&app, caller, id, change).await
+    write(&app, caller, id, if_match, change).await
 }
 
 fn only_the_name(change: &UserChange) -> Result<(), Problem> {
@@ -268,16 +275,26 @@ fn only_the_name(change: &UserChange) -> Result<(), Problem> {
     Err(Problem::forbidden("of your own account you may change the name").naming(errors))
 }
 
-async fn write(app: &App, caller: Caller, id: UserId, change: UserChange) -> Result<Json<User>, Problem> {
+async fn write(
+    app: &App,
+    caller: Caller,
+    id: UserId,
+    if_match: IfMatch,
+    change: UserChange,
+) -> Result<Tagged<User>, Problem> {
     if id == caller.user && change.role.is_some_and(|role| role != caller.access().role) {
         return Err(Problem::conflict("user.is_self", "you cannot change your own role; ask another administrator"));
     }
     let now = app.now();
+    let precondition = if_match.clone();
     let (updated, user) = app
         .database
         .write(move |c| {
             Box::pin(async move {
                 let Some(user) = users::find(c, id).await? else { return Ok((Updated::Yes, None)) };
+                if !precondition.allows(user.version) {
+                    return Ok((Updated::Stale, None));
+                }
                 let updated = users::update(c, &change.apply(user), now).await?;
                 Ok((updated, users::find(c, id).await?))
             })
@@ -285,12 +302,12 @@ async fn write(app: &App, caller: Caller, id: UserId, change: UserChange) -> Res
         .await?;
     match updated {
         Updated::Yes => {}
-        Updated::Stale => return Err(Problem::contended()),
+        Updated::Stale => return Err(if_match.lost()),
         Updated::No(obstacle) => return Err(new_users::refused(&[(String::new(), obstacle)])),
     }
     let user = user.ok_or_else(|| Problem::not_found("user"))?;
     app.users_changed().await;
-    Ok(Json(user))
+    Ok(Tagged::new(user.version, user))
 }
 
 /// Removes a user who owns no projects (administrators).
@@ -348,12 +365,12 @@ async fn transfer(
     _: Admin,
     Id(id): Id<UserId>,
     Body(to): Body<Transfer>,
-) -> Result<Json<User>, Problem> {
+) -> Result<Tagged<User>, Problem> {
     let now = app.now();
     match app.database.write(move |c| Box::pin(users::transfer(c, id, to.zone_id, now))).await? {
         Transferred::Yes(user) => {
             app.users_changed().await;
-            Ok(Json(*user))
+            Ok(Tagged::new(user.version, *user))
         }
         Transferred::NoSuchZone => Err(new_users::refused(&[(String::new(), Obstacle::NoSuchZone)])),
         Transferred::Unknown => Err(Problem::not_found("user")),

@@ -8,11 +8,11 @@ use safire_domain::{
     run::{Computed, Run},
     scenario::{Pathway, Scenario},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A scenario.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct ScenarioView {
     pub id: ScenarioId,
     pub project_id: ProjectId,

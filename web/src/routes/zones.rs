@@ -1,6 +1,12 @@
 //! Zones: administrators keep them, everybody sees which there are, members see each other.
 
-use axum::{Json, extract::State};
+use std::convert::Infallible;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderName, StatusCode, header::LOCATION};
 use safire_actors::database::DatabaseError;
 use safire_domain::{
@@ -9,19 +15,22 @@ use safire_domain::{
     zone::Zone,
 };
 use safire_store::{
-    users,
+    access::Written,
+    idempotency, users,
     zones::{self, ZoneRemoval},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::projects::nothing;
+use super::projects::{nothing, stored};
 use crate::{
     App, Problem,
     auth::{Admin, Caller},
     body::Body,
+    conditional::{Has, IfMatch, Tagged},
     extract::{InZone, Query},
+    idempotency::{Keyed, made},
     page::{Page, Range},
     problem::ProblemBody,
 };
@@ -42,12 +51,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     )
 )]
 async fn list(State(app): State<App>, _: Caller, Query(range): Query<Range>) -> Result<Json<Page<Zone>>, Problem> {
-    let (skip, limit) = range.checked()?;
+    let window = range.window()?;
+    let part = window.clone();
     let (items, total) = app
         .database
-        .read(move |c| Box::pin(async move { Ok((zones::list(c, skip, limit).await?, zones::count(c).await?)) }))
+        .read(move |c| Box::pin(async move { Ok((zones::list(c, part).await?, zones::count(c).await?)) }))
         .await?;
-    Ok(Json(Page { items, total, skip, limit }))
+    Ok(Json(Page::of(items, total, &window, |zone| zone.zone_id.to_string())))
 }
 
 /// A new zone.
@@ -75,21 +85,25 @@ struct NewZone {
 async fn create(
     State(app): State<App>,
     _: Admin,
-    Body(new): Body<NewZone>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Zone>), Problem> {
+    Keyed { body: new, key }: Keyed<NewZone>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Tagged<Zone>), Problem> {
     let now = app.now();
     let NewZone { zone_id, name, description } = new;
     let zone = Zone { zone_id, name, description, version: 1, created_at: now, updated_at: now };
-    let row = zone.clone();
-    match app.database.write(move |c| Box::pin(async move { zones::insert(c, &row).await })).await {
-        Ok(()) => {}
+    let store_key = key.get();
+    let insert = app.database.write(move |c| {
+        Box::pin(idempotency::once(c, store_key, now, move |c| {
+            Box::pin(async move { zones::insert(c, &zone).await.map(|()| Ok::<_, Infallible>(zone)) })
+        }))
+    });
+    let zone = match insert.await {
         Err(DatabaseError::Store(safire_store::Error::Duplicate(_))) => {
             return Err(Problem::conflict("zone.taken", "there is a zone with this id"));
         }
-        Err(error) => return Err(error.into()),
-    }
+        stored => made(stored?)?.unwrap_or_else(|never| match never {}),
+    };
     let location = [(LOCATION, format!("/api/v1/zones/{}", zone.zone_id))];
-    Ok((StatusCode::CREATED, location, Json(zone)))
+    Ok((StatusCode::CREATED, location, Tagged::new(zone.version, zone)))
 }
 
 /// What to add to the answer.
@@ -136,13 +150,14 @@ async fn read(
     caller: Caller,
     InZone(id): InZone,
     Query(parts): Query<Parts>,
-) -> Result<Json<ZoneView>, Problem> {
+    has: Has,
+) -> Result<Response, Problem> {
     let access = caller.access();
     match parts.include {
         None => {
             let zone = app.database.read(move |c| Box::pin(async move { zones::find(c, &id).await })).await?;
             let zone = zone.ok_or_else(|| Problem::not_found("zone"))?;
-            Ok(Json(ZoneView { zone, users: None }))
+            Ok(has.or(Tagged::new(zone.version, ZoneView { zone, users: None })))
         }
         Some(Part::Users) => {
             let found = app
@@ -151,7 +166,8 @@ async fn read(
                 .await?;
             let found = found.ok_or_else(|| Problem::not_found("zone"))?;
             let users = found.members.ok_or_else(strangers)?;
-            Ok(Json(ZoneView { zone: found.zone, users: Some(users) }))
+            // Members come and go without a new version of the zone: this view has no tag.
+            Ok(Json(ZoneView { zone: found.zone, users: Some(users) }).into_response())
         }
     }
 }
@@ -180,7 +196,7 @@ async fn members(
     InZone(id): InZone,
     Query(range): Query<Range>,
 ) -> Result<Json<Page<User>>, Problem> {
-    let (skip, limit) = range.checked()?;
+    let window = range.window()?;
     let access = caller.access();
     let (shown, items, total) = app
         .database
@@ -190,13 +206,13 @@ async fn members(
                 if shown != Some(true) {
                     return Ok((shown, Vec::new(), 0));
                 }
-                let items = users::list(c, access, Some(&id), skip, limit).await?;
+                let items = users::list(c, access, Some(&id), window).await?;
                 Ok((shown, items, users::count(c, access, Some(&id)).await?))
             })
         })
         .await?;
     match shown {
-        Some(true) => Ok(Json(Page { items, total, skip, limit })),
+        Some(true) => Ok(Json(Page::of(items, total, &window, |user| user.id.to_string()))),
         Some(false) => Err(strangers()),
         None => Err(Problem::not_found("zone")),
     }
@@ -227,23 +243,27 @@ async fn replace(
     State(app): State<App>,
     _: Admin,
     InZone(id): InZone,
+    if_match: IfMatch,
     Body(text): Body<ZoneText>,
-) -> Result<Json<Zone>, Problem> {
+) -> Result<Tagged<Zone>, Problem> {
     let now = app.now();
-    let zone = app
+    let precondition = if_match.clone();
+    let written = app
         .database
         .write(move |c| {
             Box::pin(async move {
-                let Some(zone) = zones::find(c, &id).await? else { return Ok(None) };
+                let Some(zone) = zones::find(c, &id).await? else { return Ok((Written::Unknown, None)) };
                 let zone = Zone { name: text.name, description: text.description, ..zone };
-                if !zones::update(c, &zone, now).await? {
-                    return Err(safire_store::Error::Contended);
+                if !precondition.allows(zone.version) || !zones::update(c, &zone, now).await? {
+                    return Ok((Written::Stale, None));
                 }
-                zones::find(c, &id).await
+                Ok((Written::Yes, zones::find(c, &id).await?))
             })
         })
         .await?;
-    zone.map(Json).ok_or_else(|| Problem::not_found("zone"))
+    stored(written.0, &if_match, "zone")?;
+    let zone = written.1.ok_or_else(|| Problem::not_found("zone"))?;
+    Ok(Tagged::new(zone.version, zone))
 }
 
 /// Removes a zone without members (administrators).
