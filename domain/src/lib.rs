@@ -5,11 +5,13 @@
 //! stores, sends or serves lives in crates to the right of this one.
 
 pub mod clock;
+pub mod comparison;
 pub mod ids;
 pub mod key;
 pub mod lifecycle;
 pub mod master_data;
 pub mod name;
+pub mod price;
 pub mod project;
 pub mod run;
 pub mod scenario;

@@ -87,6 +87,13 @@ impl Status {
         }
     }
 
+    /// Where it rests, or rested before the run in motion.
+    pub fn rest(self) -> Rest {
+        match self {
+            Self::Resting(rest) | Self::Calculating { before: rest, .. } => rest,
+        }
+    }
+
     /// The name that users see.
     pub fn name(self) -> StatusName {
         match self {

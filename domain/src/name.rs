@@ -79,6 +79,10 @@ text! {
     Description, 0, 2000, plain
 }
 text! {
+    /// A line about where figures come from: 1 to 500 characters.
+    Note, 1, 500, printable
+}
+text! {
     /// The id by which other systems know a user: 1 to 128 characters, none of them a control character.
     GlobalId, 1, 128, printable
 }

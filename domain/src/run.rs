@@ -55,6 +55,14 @@ impl Snapshot {
     pub fn resolve(&self) -> Result<safire_engine::Resolved, safire_engine::Invalid> {
         safire_engine::resolve(&self.given, self.defaults.as_ref())
     }
+
+    /// Whether both are complete and hold the same numbers, whatever units and defaults they come from.
+    pub fn computes_like(&self, other: &Self) -> bool {
+        match (self.resolve(), other.resolve()) {
+            (Ok(mine), Ok(theirs)) => mine.inputs == theirs.inputs,
+            _ => false,
+        }
+    }
 }
 
 /// A result with what it was computed from, as users see it.

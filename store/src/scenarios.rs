@@ -2,6 +2,7 @@
 
 use safire_domain::{
     ProjectId, RunId, ScenarioId, Timestamp,
+    comparison::MOST,
     engine::InputDocument,
     lifecycle::{Rest, Status, StatusName},
     name::Name,
@@ -340,4 +341,29 @@ pub(crate) async fn end(
         .map(|done| done.rows_affected())
     })?;
     Ok(changed == 1)
+}
+
+/// Those of the scenarios that the user may see, in the order of `ids`; of more than [`MOST`] the rest is
+/// left out.
+pub(crate) async fn find_all(connection: &mut Connection, access: Access, ids: &[ScenarioId]) -> Result<Vec<Scenario>> {
+    let Some(last) = ids.last() else { return Ok(Vec::new()) };
+    let rows: Vec<Row> = on!(connection, c => {
+        let mut query = sqlx::query_as(concat!(
+            "SELECT s.id, s.project_id, s.name, s.process, s.feedstock, s.country, s.inputs, s.revision,
+                    s.status, s.run_id, s.rest_status, s.rest_run_id, s.version, s.created_at, s.updated_at
+             FROM scenarios s
+             JOIN projects p ON p.id = s.project_id
+             WHERE s.id IN ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+                            $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) AND ", readable!(),
+        ))
+        .bind(access.user.uuid())
+        .bind(access.is_admin());
+        for place in 0..MOST {
+            query = query.bind(ids.get(place).unwrap_or(last).uuid());
+        }
+        query.fetch_all(c).await
+    })?;
+    let mut found = rows.into_iter().map(Scenario::try_from).collect::<Result<Vec<_>>>()?;
+    found.sort_by_key(|scenario| ids.iter().position(|id| *id == scenario.id));
+    Ok(found)
 }

@@ -25,6 +25,7 @@ fn migrator() -> Migrator {
         migration!(2, "zones"),
         migration!(3, "sessions"),
         migration!(4, "idempotency"),
+        migration!(5, "feedstocks"),
     ])
 }
 

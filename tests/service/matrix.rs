@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::Method;
+use safire_domain::master_data::MasterData;
 use safire_test_support::on_both_engines;
 use serde_json::{Value, json};
 
@@ -54,6 +55,8 @@ pub enum Of {
     Project,
     /// A new scenario of the owner, calculated.
     Scenario,
+    /// Two of them, with a comma between their ids.
+    Pair,
     /// A new API key of the owner.
     Key,
     Owner,
@@ -63,10 +66,12 @@ pub enum Of {
     Zone,
     /// A new zone.
     EmptyZone,
+    /// HEFA, UCO and USA, and the codes of UCO, hydrogen and jet.
+    Defaults,
 }
 
 use Class::{Admins, Everybody, Inside, List, Own, Read, SignedIn, Write, Writers};
-use Of::{EmptyZone, Key, Nothing, Owner, Project, Scenario, User, Zone};
+use Of::{Defaults, EmptyZone, Key, Nothing, Owner, Pair, Project, Scenario, User, Zone};
 
 const PLANT: &str = r#"{ "name": "$new", "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
 const QUICK: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
@@ -76,9 +81,10 @@ const USER: &str = r#"{ "name": "$new", "global_id": "$new", "role": "admin" }"#
 const ACCOUNT: &str = r#"{ "name": "N", "email": "$new@example.com", "password": "$password" }"#;
 const LOGIN: &str = r#"{ "email": "owner@example.com", "password": "$password" }"#;
 const TOKEN: &str = r#"{ "refresh_token": "$token" }"#;
+const PER_TONNE: &str = r#"{ "price": { "value": 999, "unit": "USD/t" } }"#;
 
 /// Every operation, below `/api/v1` unless it is at the root; with a body that is right. In a body, `$new`
-/// is new each time, and `$token` a new refresh token of the owner.
+/// is new each time, `$token` a new refresh token of the owner, and `$defaults` the inputs of a default set.
 pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("GET /health", Everybody(200), Nothing, ""),
     ("GET /health/live", Everybody(200), Nothing, ""),
@@ -120,6 +126,8 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("PUT /scenarios/{id}", Write(200), Scenario, PLANT),
     ("PATCH /scenarios/{id}", Write(200), Scenario, NAMED),
     ("DELETE /scenarios/{id}", Write(204), Scenario, ""),
+    ("POST /scenarios/{id}/duplicate", Write(201), Scenario, ""),
+    ("GET /scenarios/compare?ids={id}", Read, Pair, ""),
     ("GET /scenarios/{id}/result", Read, Scenario, ""),
     ("GET /scenarios/{id}/runs", Read, Scenario, ""),
     ("GET /scenarios/{id}/calculate/status", Read, Scenario, ""),
@@ -130,7 +138,18 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("POST /calculate/quick", SignedIn(200), Nothing, QUICK),
     ("GET /master-data", SignedIn(200), Nothing, ""),
     ("GET /master-data/fresh", SignedIn(200), Nothing, ""),
+    ("GET /process-technologies", SignedIn(200), Nothing, ""),
+    ("GET /feedstocks", SignedIn(200), Nothing, ""),
+    ("GET /countries", SignedIn(200), Nothing, ""),
+    ("GET /utilities", SignedIn(200), Nothing, ""),
+    ("GET /products", SignedIn(200), Nothing, ""),
     ("GET /units", SignedIn(200), Nothing, ""),
+    ("GET /default-sets", SignedIn(200), Nothing, ""),
+    ("GET /default-sets/{process}/{feedstock}/{country}", SignedIn(200), Defaults, ""),
+    ("PUT /default-sets/{process}/{feedstock}/{country}", Admins(200), Defaults, r#"{ "inputs": $defaults }"#),
+    ("PUT /feedstocks/{code}/price", Admins(200), Defaults, PER_TONNE),
+    ("PUT /utilities/{code}/price", Admins(200), Defaults, PER_TONNE),
+    ("PUT /products/{code}/price", Admins(200), Defaults, PER_TONNE),
     ("GET /cache/status", SignedIn(200), Nothing, ""),
     ("GET /cache/stats", SignedIn(200), Nothing, ""),
     ("POST /cache/invalidate", Admins(200), Nothing, ""),
@@ -140,6 +159,22 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
 /// Everybody there is.
 pub const PEOPLE: [Who; 7] =
     [Who::Owner, Who::Mate, Who::Viewer, Who::Stranger, Who::Zoneless, Who::Admin, Who::Anonymous];
+
+/// The operation as the API's description names it.
+pub fn documented(operation: &str) -> &str {
+    operation.split_once('?').map_or(operation, |(path, _)| path)
+}
+
+/// The path with that id, or with codes that there are.
+fn path(template: &str, id: &str) -> String {
+    let code = match template.split('/').nth(1) {
+        Some("feedstocks") => "UCO",
+        Some("utilities") => "hydrogen",
+        _ => "jet",
+    };
+    let path = template.replace("{id}", id).replace("{zone_id}", id).replace("{code}", code);
+    path.replace("{process}", "HEFA").replace("{feedstock}", "UCO").replace("{country}", "USA")
+}
 
 impl Class {
     /// What they are answered.
@@ -202,11 +237,14 @@ impl World {
                 (id.clone(), vec![format!("/projects/{id}"), format!("/projects/{id}/scenarios")])
             }
             Scenario => {
-                let project = self.owner.project().await;
-                let id = self.owner.scenario(&project, json!({})).await;
-                self.owner.post(&format!("/scenarios/{id}/calculate/sync"), None).await.is(200);
+                let id = self.calculated().await;
                 (id.clone(), vec![format!("/scenarios/{id}"), format!("/scenarios/{id}/runs")])
             }
+            Pair => {
+                let (one, other) = (self.calculated().await, self.calculated().await);
+                (format!("{one},{other}"), vec![format!("/scenarios/{one}"), format!("/scenarios/{other}")])
+            }
+            Defaults => (String::new(), vec!["/master-data/fresh".into(), "/master-data".into()]),
             Key => {
                 let key = id(&self.owner.post("/auth/keys", json!({ "name": "notebook" })).await.is(201));
                 (key, vec!["/auth/keys".into()])
@@ -226,6 +264,14 @@ impl World {
         }
     }
 
+    /// A new scenario of the owner, calculated.
+    async fn calculated(&self) -> String {
+        let project = self.owner.project().await;
+        let id = self.owner.scenario(&project, json!({})).await;
+        self.owner.post(&format!("/scenarios/{id}/calculate/sync"), None).await.is(200);
+        id
+    }
+
     /// What there is, as one sees it who sees everything there.
     async fn seen(&self, of: Of, paths: &[String]) -> Vec<Value> {
         let witness = if matches!(of, Key) { &self.owner } else { &self.admin };
@@ -242,6 +288,10 @@ impl World {
             let account = json!({ "email": "owner@example.com", "password": PASSWORD });
             let tokens = self.owner.post("/auth/login", account).await.is(200);
             text = text.replace("$token", tokens["refresh_token"].as_str().expect("a refresh token"));
+        }
+        if text.contains("$defaults") {
+            let inputs = &MasterData::seed().defaults[0].inputs;
+            text = text.replace("$defaults", &serde_json::to_string(inputs).expect("JSON"));
         }
         (!text.is_empty()).then(|| serde_json::from_str(&text).expect("JSON"))
     }
@@ -264,8 +314,7 @@ on_both_engines! {
                 let (id, witnesses) = world.subject(*of).await;
                 let body = world.body(body).await;
                 let before = world.seen(*of, &witnesses).await;
-                let path = template.replace("{id}", &id).replace("{zone_id}", &id);
-                let answer = person.send(method.clone(), &path, body).await;
+                let answer = person.send(method.clone(), &path(template, &id), body).await;
                 let expected = class.status(*who);
                 let code = match expected {
                     401 => json!("unauthorized"),

@@ -26,18 +26,33 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     }
 }
 
+/// A JSON body that may be left out, and then gives nothing.
+pub(crate) struct OptionalBody<T>(pub T);
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let body = read(request.into_body().into_data_stream(), app.settings.body_limit).await?;
+        match body.is_empty() {
+            true => Ok(Self(T::default())),
+            false if is_json => parse(&body).map(Self),
+            false => Err(not_json()),
+        }
+    }
+}
+
 /// The bytes of a JSON body.
 pub(crate) async fn read_json(headers: &HeaderMap, body: RawBody, app: &App) -> Result<Bytes, Problem> {
     let is_json = is_json(headers);
     let body = read(body.into_data_stream(), app.settings.body_limit).await?;
-    if is_json {
-        return Ok(body);
-    }
-    Err(Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "media_type",
-        "the body must be JSON with Content-Type: application/json",
-    ))
+    if is_json { Ok(body) } else { Err(not_json()) }
+}
+
+fn not_json() -> Problem {
+    let detail = "the body must be JSON with Content-Type: application/json";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", detail)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

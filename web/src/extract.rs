@@ -7,6 +7,7 @@ use http::{StatusCode, request::Parts};
 use safire_domain::{
     engine::{Allowed, inputs::fields::Field},
     name::ZoneId,
+    scenario::Pathway,
 };
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -109,6 +110,36 @@ impl<S: Send + Sync> FromRequestParts<S> for InZone {
         let path = path.map_err(|_| Problem::not_found("zone"))?;
         let id = path.iter().find(|(name, _)| *name == "zone_id").and_then(|(_, value)| value.parse().ok());
         id.map(Self).ok_or_else(|| Problem::not_found("zone"))
+    }
+}
+
+/// The pathway in the path, under the names `{process}`, `{feedstock}` and `{country}`.
+pub(crate) struct InPathway(pub Pathway);
+
+impl<S: Send + Sync> FromRequestParts<S> for InPathway {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = RawPathParams::from_request_parts(parts, state).await;
+        let path = path.map_err(|_| Problem::not_found("default set"))?;
+        let code = |name: &str| path.iter().find(|(key, _)| *key == name).map(|(_, code)| code.to_owned());
+        let pathway =
+            || Some(Pathway { process: code("process")?, feedstock: code("feedstock")?, country: code("country")? });
+        pathway().map(Self).ok_or_else(|| Problem::not_found("default set"))
+    }
+}
+
+/// The code in the path, under the name `{code}`.
+pub(crate) struct InCode(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for InCode {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = RawPathParams::from_request_parts(parts, state).await;
+        let path = path.map_err(|_| Problem::not_found("resource"))?;
+        let code = path.iter().find(|(name, _)| *name == "code").map(|(_, code)| code.to_owned());
+        code.map(Self).ok_or_else(|| Problem::not_found("resource"))
     }
 }
 

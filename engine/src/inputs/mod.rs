@@ -18,7 +18,7 @@ pub use document::{
     EconomicInputs, ElectricityInputs, FeedstockInputs, FossilInputs, HydrogenInputs, InputDocument, PlantInputs,
     ProductInputs, UtilityInputs,
 };
-pub use resolve::{Resolved, ResolvedInput, Source, resolve};
+pub use resolve::{Resolved, ResolvedInput, Source, outline, resolve};
 pub use values::{Economics, Electricity, Feedstock, Fossil, Hydrogen, Inputs, Plant, Product, Values};
 pub(crate) use vary::{Place, Variation};
 pub use violation::{Allowed, Invalid, Violation, code};

@@ -69,11 +69,7 @@ impl Resolved {
 /// assert_eq!(refused.violations()[0].code, "required");
 /// ```
 pub fn resolve(given: &InputDocument, defaults: Option<&InputDocument>) -> Result<Resolved, Invalid> {
-    let mut merged = given.clone();
-    if let Some(defaults) = defaults {
-        merged.fill_from(defaults);
-    }
-    fill_conventions(&mut merged);
+    let merged = merge(given, defaults);
 
     let mut door = Door::complete();
     let values = door.values(&merged);
@@ -84,6 +80,29 @@ pub fn resolve(given: &InputDocument, defaults: Option<&InputDocument>) -> Resul
     Invalid::unless_empty(door.violations)?;
 
     Ok(Resolved { inputs: Inputs(values), values: sources(&merged, given), document: merged })
+}
+
+/// Every number that `given` and its defaults hold, with its source; complete or not, right or not.
+///
+/// ```
+/// use safire_engine::{InputDocument, inputs::outline};
+///
+/// let draft: InputDocument =
+///     serde_json::from_str(r#"{ "plant": { "capacity": { "value": 250, "unit": "kt/yr" } } }"#).unwrap();
+/// let pointers: Vec<_> = outline(&draft, None).into_iter().map(|input| input.pointer).collect();
+/// assert_eq!(pointers, ["/plant/capacity", "/fossil/ci"]);
+/// ```
+pub fn outline(given: &InputDocument, defaults: Option<&InputDocument>) -> Vec<ResolvedInput> {
+    sources(&merge(given, defaults), given)
+}
+
+fn merge(given: &InputDocument, defaults: Option<&InputDocument>) -> InputDocument {
+    let mut merged = given.clone();
+    if let Some(defaults) = defaults {
+        merged.fill_from(defaults);
+    }
+    fill_conventions(&mut merged);
+    merged
 }
 
 impl InputDocument {

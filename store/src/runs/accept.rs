@@ -95,9 +95,8 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
     if right != Right::Write {
         return Ok(Accepted::Forbidden);
     }
-    let edition = master_data::edition(connection).await?;
-    let defaults = master_data::default_set(connection, &scenario.pathway).await?;
-    let snapshot = Snapshot { given: scenario.inputs, defaults };
+    let (edition, defaults) = master_data::defaults_of(connection, &scenario.pathway).await?;
+    let snapshot = Snapshot { given: scenario.inputs, defaults: defaults.map(|set| set.inputs) };
     let inputs = match snapshot.resolve() {
         Ok(resolved) => resolved.inputs,
         Err(invalid) => return Ok(Accepted::Invalid(invalid)),

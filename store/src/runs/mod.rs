@@ -6,6 +6,7 @@
 mod accept;
 mod end;
 mod lease;
+mod standing;
 
 use safire_domain::{
     NodeId, RunId, ScenarioId, Timestamp,
@@ -22,6 +23,7 @@ use crate::{Connection, Error, Result, Window, access::readable, connection::on}
 pub use accept::{Accepted, Request, accept};
 pub use end::{Cancelled, cancel, settle};
 pub use lease::{Claim, claim, hand_back, held, renew, start};
+pub use standing::{Ended, Standing, is_stale, standing};
 
 const TABLE: &str = "runs";
 

@@ -142,7 +142,8 @@ async fn calculate_now(
         return Ok(accepted(run));
     }
     let scenario = find(&app, caller, id).await?;
-    Ok(Json(render(&app, &scenario, run, query.trace).await?).into_response())
+    let stale = is_stale(&app, &scenario, &run).await?;
+    Ok(Json(render(&app, run, stale, query.trace).await?).into_response())
 }
 
 /// The run when it has ended, or as it is when the patience is over.
@@ -235,18 +236,24 @@ async fn result(
         return Err(Problem::not_found("result: the scenario was not calculated yet"));
     };
     let run = find_run(&app, caller, id, run).await?;
+    let stale = is_stale(&app, &scenario, &run).await?;
     // A result never changes; whether it is stale, and the run's revision, may.
-    let tag = format!("{}.{}.{}{}", run.id, run.revision, scenario.revision, if query.trace { ".trace" } else { "" });
+    let parts = (if stale { ".stale" } else { "" }, if query.trace { ".trace" } else { "" });
+    let tag = format!("{}.{}.{}{}{}", run.id, run.revision, scenario.revision, parts.0, parts.1);
     if has.has(&tag) {
         return Ok(not_modified(&tag));
     }
-    Ok(Tagged::new(tag, render(&app, &scenario, run, query.trace).await?).into_response())
+    Ok(Tagged::new(tag, render(&app, run, stale, query.trace).await?).into_response())
+}
+
+async fn is_stale(app: &App, scenario: &Scenario, run: &Run) -> Result<bool, Problem> {
+    let (scenario, run) = (scenario.clone(), run.clone());
+    Ok(app.database.read(move |c| Box::pin(async move { runs::is_stale(c, &scenario, &run).await })).await?)
 }
 
 /// A run that has ended, with its result if it has one. The caller's right to it was checked.
-async fn render(app: &App, scenario: &Scenario, run: Run, trace: bool) -> Result<ResultView, Problem> {
+async fn render(app: &App, run: Run, stale: bool, trace: bool) -> Result<ResultView, Problem> {
     let id = run.id;
-    let stale = run.revision != scenario.revision;
     let stored = app.database.read(move |c| Box::pin(runs::result(c, id))).await?;
     let computed = match stored {
         None => None,

@@ -3,10 +3,15 @@
 mod auth;
 mod cache;
 mod calculation;
+mod catalogue;
+mod compare;
+mod default_sets;
+mod duplicate;
 mod health;
 mod keys;
 mod master_data;
 mod new_users;
+mod prices;
 mod projects;
 mod scenarios;
 mod sessions;
@@ -85,8 +90,13 @@ fn documented() -> OpenApiRouter<App> {
         .merge(statistics::routes())
         .merge(projects::routes())
         .merge(scenarios::routes())
+        .merge(duplicate::routes())
+        .merge(compare::routes())
         .merge(calculation::routes())
         .merge(master_data::routes())
+        .merge(catalogue::routes())
+        .merge(default_sets::routes())
+        .merge(prices::routes())
         .merge(cache::routes());
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", api).merge(health::routes())
 }

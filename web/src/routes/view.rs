@@ -101,7 +101,8 @@ impl From<Run> for RunView {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ResultView {
     pub run: RunView,
-    /// Whether the scenario's inputs have changed since.
+    /// Whether the scenario's inputs have changed since, or the defaults that fill them up: calculated now, it
+    /// would be of other inputs.
     pub stale: bool,
     /// The result and its inputs; absent when the run failed.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]

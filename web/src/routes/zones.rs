@@ -93,7 +93,7 @@ async fn create(
     let store_key = key.get();
     let insert = app.database.write(move |c| {
         Box::pin(idempotency::once(c, store_key, now, move |c| {
-            Box::pin(async move { Ok(zones::insert(c, &zone).await.map(|()| Ok::<_, Infallible>(zone))?) })
+            Box::pin(async move { zones::insert(c, &zone).await.map(|()| Ok::<_, Infallible>(zone)) })
         }))
     });
     let zone = match insert.await {

@@ -1,0 +1,120 @@
+//! A copy of a scenario, to try something else.
+
+use axum::{Json, extract::State};
+use http::{HeaderName, StatusCode, header::LOCATION};
+use safire_domain::{ProjectId, ScenarioId, lifecycle::Status, name::Name, scenario::Scenario};
+use safire_store::{access::Written, scenarios};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::view::ScenarioView;
+use crate::{
+    App, Problem,
+    auth::Caller,
+    body::OptionalBody,
+    extract::Id,
+    problem::{FieldError, ProblemBody},
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(duplicate))
+}
+
+/// What is not the same in the copy. All of it may be left out.
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+struct ScenarioCopy {
+    /// The copy's name; unless given, that of the scenario with "(copy)".
+    name: Option<Name>,
+    /// The project that gets the copy; unless given, that of the scenario.
+    project_id: Option<ProjectId>,
+}
+
+/// Copies a scenario's process, feedstock, country and inputs into a new draft, in the same project or in
+/// another of the caller's.
+#[utoipa::path(
+    post, path = "/scenarios/{id}/duplicate", tag = "scenarios", security(("bearer" = [])),
+    params(("id" = ScenarioId, Path)),
+    request_body(content = Option<ScenarioCopy>, example = json!({ "name": "Houston, dearer feedstock" })),
+    responses(
+        (status = 201, description = "The copy; Location says where", body = ScenarioView,
+            headers(("Location" = String, description = "Where the copy is")), example = json!({
+                "id": "019a9e6c-6f5a-7c3e-8f0a-2b6d1c9e4f10", "project_id": "019a9e6c-1d22-7b10-9a41-5e3f7a8b9c0d",
+                "name": "Houston, dearer feedstock", "process": "HEFA", "feedstock": "UCO", "country": "USA",
+                "inputs": { "plant": { "capacity": { "value": 250, "unit": "kt/yr" } } }, "status": "draft",
+                "run_id": null, "revision": 1, "version": 1, "created_at": "2025-11-20T09:30:00Z",
+                "updated_at": "2025-11-20T09:30:00Z",
+            })),
+        (status = 400, description = "The body is not JSON", body = ProblemBody),
+        (status = 401, description = "No valid access token", body = ProblemBody),
+        (status = 403, description = "The project is another's, or a viewer asks; with `project_id`, a scenario that \
+            one may only read can be copied to a project of one's own", body = ProblemBody),
+        (status = 404, description = "No such scenario", body = ProblemBody),
+        (status = 413, description = "The body is too large", body = ProblemBody),
+        (status = 415, description = "The body is not sent as JSON", body = ProblemBody),
+        (status = 422, description = "A field is wrong or unknown, or there is no such project", body = ProblemBody),
+        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+    )
+)]
+async fn duplicate(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<ScenarioId>,
+    OptionalBody(wish): OptionalBody<ScenarioCopy>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ScenarioView>), Problem> {
+    let (access, now, elsewhere) = (caller.access(), app.now(), wish.project_id.is_some());
+    let made = app
+        .database
+        .write(move |c| {
+            Box::pin(async move {
+                let Some(original) = scenarios::find(c, access, id).await? else { return Ok(None) };
+                let copy = Scenario {
+                    id: ScenarioId::new(now),
+                    project_id: wish.project_id.unwrap_or(original.project_id),
+                    name: wish.name.unwrap_or_else(|| copy_of(&original.name)),
+                    revision: 1,
+                    status: Status::DRAFT,
+                    version: 1,
+                    created_at: now,
+                    updated_at: now,
+                    ..original
+                };
+                Ok(Some((scenarios::insert(c, access, &copy).await?, copy)))
+            })
+        })
+        .await?;
+    let (written, copy) = made.ok_or_else(|| Problem::not_found("scenario"))?;
+    match written {
+        Written::Yes => {}
+        Written::Forbidden => return Err(Problem::read_only("project")),
+        Written::Unknown if elsewhere => {
+            return Err(FieldError::new("/project_id", "project.unknown", "there is no such project").into());
+        }
+        // It was removed at this moment.
+        Written::Unknown | Written::Stale => return Err(Problem::not_found("project")),
+    }
+    let location = [(LOCATION, format!("/api/v1/scenarios/{}", copy.id))];
+    Ok((StatusCode::CREATED, location, Json(copy.into())))
+}
+
+/// The name with "(copy)", cut where it would be too long.
+fn copy_of(name: &Name) -> Name {
+    const SUFFIX: &str = " (copy)";
+    let kept: String = name.as_str().chars().take(200 - SUFFIX.len()).collect();
+    Name::try_from(kept + SUFFIX).unwrap_or_else(|_| name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copys_name_is_never_too_long() {
+        let name = |text: String| Name::try_from(text).unwrap();
+        assert_eq!(copy_of(&name("Houston".into())).as_str(), "Houston (copy)");
+        let long = copy_of(&name("ü".repeat(200)));
+        assert_eq!(long.as_str().chars().count(), 200);
+        assert!(long.as_str().ends_with(" (copy)"));
+    }
+}
