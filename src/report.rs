@@ -1,5 +1,7 @@
 //! A result as a table for people.
 
+mod analysis;
+
 use std::fmt::Write;
 
 use safire_domain::{
@@ -18,6 +20,9 @@ pub fn table(pathway: &Pathway, computed: &Computed) -> String {
     plant(&mut out, &computed.result);
     products(&mut out, &computed.result);
     inputs(&mut out, &computed.resolved_inputs);
+    if let Some(result) = &computed.analysis {
+        analysis::table(&mut out, result);
+    }
     if let Some(steps) = &computed.trace {
         trace(&mut out, steps);
     }

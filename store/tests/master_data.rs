@@ -8,6 +8,7 @@ use safire_domain::{
     master_data::{DefaultSet, MasterData},
     price::{NewPrice, Ware},
     run::Run,
+    run::{self, Findings},
     scenario::{Pathway, Scenario},
     user::{Access, User},
 };
@@ -51,10 +52,19 @@ async fn plants(c: &mut Connection, countries: &[&str]) -> (User, Vec<Scenario>)
 async fn accepted(c: &mut Connection, user: &User, scenario: ScenarioId) -> Accepted {
     let now = now();
     let lease = Lease { owner: NodeId::new(now), until: now + TimeDelta::seconds(15) };
-    let request = Request { access: Access::of(user), scenario, run: RunId::new(now), lease, key: None, now };
+    let request = Request {
+        access: Access::of(user),
+        scenario,
+        run: RunId::new(now),
+        lease,
+        key: None,
+        analysis: run::base(),
+        now,
+    };
     let accepted = runs::accept(c, request).await.unwrap();
     if let Accepted::New(run, assignment) = &accepted {
-        let outcome = engine::analyse(&assignment.inputs, &mut Plain);
+        let base = engine::analyse(&assignment.order.inputs, &mut Plain);
+        let outcome = base.map(|base| Findings { base, analysis: None });
         assert!(runs::settle(c, run.id, run.attempt, lease.owner, outcome, now).await.unwrap());
     }
     accepted
@@ -221,7 +231,7 @@ on_both_engines! {
         assert_eq!(run.edition, 2);
         assert_eq!(stale(&mut c, &user, &plants).await, [false, false]);
         let (result, _) = runs::result(&mut c, run.id).await.unwrap().unwrap();
-        assert_eq!(result.feedstocks[0].usd_per_yr, 605_000.0 * 1000.0);
+        assert_eq!(result.base.feedstocks[0].usd_per_yr, 605_000.0 * 1000.0);
 
         // The same price in another unit changes no number.
         let kilo = NewPrice { price: Quantity::new(1.0, "USD/kg"), ..price(Ware::Feedstock, "UCO", Some("USA"), 0.0) };

@@ -6,6 +6,7 @@ use safire_domain::{
     NodeId, ProjectId, RunId, ScenarioId,
     name::ZoneId,
     project::Project,
+    run,
     scenario::Scenario,
     user::{Access, Role, User},
 };
@@ -67,7 +68,15 @@ impl Stage {
     fn request(&self, access: Access) -> Request {
         let now = now();
         let lease = Lease { owner: NodeId::new(now), until: now + TimeDelta::seconds(15) };
-        Request { access, key: None, scenario: self.scenario.id, run: RunId::new(now), lease, now }
+        Request {
+            access,
+            key: None,
+            scenario: self.scenario.id,
+            analysis: run::base(),
+            run: RunId::new(now),
+            lease,
+            now,
+        }
     }
 
     fn ids(&self) -> (ProjectId, ScenarioId, RunId) {

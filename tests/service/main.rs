@@ -1,6 +1,7 @@
 //! The service as its users meet it: over HTTP, in process on port 0, on a database of its own; and a
 //! few times as the program that is installed.
 
+mod analyses;
 mod app;
 mod auth;
 mod bodies;

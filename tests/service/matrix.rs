@@ -55,6 +55,8 @@ pub enum Of {
     Project,
     /// A new scenario of the owner, calculated.
     Scenario,
+    /// The run of such a scenario, with the scenario's id.
+    Run,
     /// Two of them, with a comma between their ids.
     Pair,
     /// A new API key of the owner.
@@ -71,7 +73,7 @@ pub enum Of {
 }
 
 use Class::{Admins, Everybody, Inside, List, Own, Read, SignedIn, Write, Writers};
-use Of::{Defaults, EmptyZone, Key, Nothing, Owner, Pair, Project, Scenario, User, Zone};
+use Of::{Defaults, EmptyZone, Key, Nothing, Owner, Pair, Project, Run, Scenario, User, Zone};
 
 const PLANT: &str = r#"{ "name": "$new", "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
 const QUICK: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
@@ -130,6 +132,8 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("GET /scenarios/compare?ids={id}", Read, Pair, ""),
     ("GET /scenarios/{id}/result", Read, Scenario, ""),
     ("GET /scenarios/{id}/runs", Read, Scenario, ""),
+    ("GET /scenarios/{id}/runs/{run_id}", Read, Run, ""),
+    ("GET /scenarios/{id}/runs/{run_id}/result", Read, Run, ""),
     ("GET /scenarios/{id}/calculate/status", Read, Scenario, ""),
     ("POST /scenarios/{id}/calculate", Write(200), Scenario, ""),
     ("POST /scenarios/{id}/calculate/sync", Write(200), Scenario, ""),
@@ -172,7 +176,8 @@ fn path(template: &str, id: &str) -> String {
         Some("utilities") => "hydrogen",
         _ => "jet",
     };
-    let path = template.replace("{id}", id).replace("{zone_id}", id).replace("{code}", code);
+    let path =
+        template.replace("{id}/runs/{run_id}", id).replace("{id}", id).replace("{zone_id}", id).replace("{code}", code);
     path.replace("{process}", "HEFA").replace("{feedstock}", "UCO").replace("{country}", "USA")
 }
 
@@ -239,6 +244,12 @@ impl World {
             Scenario => {
                 let id = self.calculated().await;
                 (id.clone(), vec![format!("/scenarios/{id}"), format!("/scenarios/{id}/runs")])
+            }
+            Run => {
+                let id = self.calculated().await;
+                let runs = format!("/scenarios/{id}/runs");
+                let run = crate::app::id(&self.owner.get(&runs).await.is(200)["items"][0]);
+                (format!("{id}/runs/{run}"), vec![runs])
             }
             Pair => {
                 let (one, other) = (self.calculated().await, self.calculated().await);

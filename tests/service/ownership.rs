@@ -50,7 +50,7 @@ fn operations() -> Vec<Operation> {
 /// The path with an id, or a zone's, that nothing has.
 fn with_an_id(path: &str) -> String {
     let id = ScenarioId::new(now()).to_string();
-    path.replace("{id}", &id).replace("{zone_id}", &id)
+    path.replace("{id}", &id).replace("{zone_id}", &id).replace("{run_id}", &id)
 }
 
 /// Whose id a route takes.
@@ -74,6 +74,8 @@ fn routes_with_an_id() -> Vec<(Method, &'static str, Of, Option<Value>)> {
         (Method::POST, "/api/v1/scenarios/{id}/duplicate", Scenario, None),
         (Method::GET, "/api/v1/scenarios/{id}/result", Scenario, None),
         (Method::GET, "/api/v1/scenarios/{id}/runs", Scenario, None),
+        (Method::GET, "/api/v1/scenarios/{id}/runs/{run_id}", Scenario, None),
+        (Method::GET, "/api/v1/scenarios/{id}/runs/{run_id}/result", Scenario, None),
         (Method::GET, "/api/v1/scenarios/{id}/calculate/status", Scenario, None),
         (Method::POST, "/api/v1/scenarios/{id}/calculate", Scenario, None),
         (Method::POST, "/api/v1/scenarios/{id}/calculate/sync", Scenario, None),
@@ -137,7 +139,7 @@ on_both_engines! {
         let (ana, bob) = (app.register().await, app.register().await);
         let project = ana.project().await;
         let scenario = ana.scenario(&project, json!({})).await;
-        ana.calculate(&scenario).await;
+        let run = ana.calculate(&scenario).await;
         ana.reaches(&scenario, "succeeded").await;
         let before = whole(&ana, &project, &scenario).await;
         let nobodys = ScenarioId::new(now()).to_string();
@@ -148,7 +150,8 @@ on_both_engines! {
                 Of::Scenario => &scenario,
             };
             let ask = async |user: &Client, id: &str| {
-                let answer = user.send(method.clone(), &path.replace("{id}", id), body.clone()).await;
+                let path = path.replace("{id}", id).replace("{run_id}", &run);
+                let answer = user.send(method.clone(), &path, body.clone()).await;
                 assert_eq!(answer.status, 404, "{method} {path}: {}", answer.json);
                 let mut problem = answer.refused(404, "not_found");
                 problem.as_object_mut().unwrap().remove("trace_id");
@@ -167,14 +170,15 @@ on_both_engines! {
         let ana = app.register().await;
         let project = ana.project().await;
         let scenario = ana.scenario(&project, json!({})).await;
-        ana.calculate(&scenario).await;
+        let run = ana.calculate(&scenario).await;
         ana.reaches(&scenario, "succeeded").await;
         for (method, path, of, body) in routes_with_an_id() {
             let id = match of {
                 Of::Project => &project,
                 Of::Scenario => &scenario,
             };
-            let answer = ana.send(method.clone(), &path.replace("{id}", id), body).await;
+            let filled = path.replace("{id}", id).replace("{run_id}", &run);
+            let answer = ana.send(method.clone(), &filled, body).await;
             // Nothing is in motion to be cancelled.
             let cancels = path.ends_with("/calculate") && method == Method::DELETE;
             let expected: &[u16] = if cancels { &[409] } else { &[200, 201, 204] };

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     App, Problem,
     auth::{Caller, hex},
-    body::read_json,
+    body::{parse_optional, read_json, read_optional_json},
     extract::parse,
 };
 
@@ -124,11 +124,19 @@ impl<T: DeserializeOwned> FromRequest<App> for Keyed<T> {
     }
 }
 
-/// The key of a request without a body.
-impl FromRequestParts<App> for RequestKey {
+/// A JSON body that may be left out, and the request's key.
+pub(crate) struct OptionallyKeyed<T> {
+    pub body: T,
+    pub key: RequestKey,
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for OptionallyKeyed<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        Self::of(parts, app, &[]).await
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let body = read_optional_json(&parts.headers, body, app).await?;
+        let key = RequestKey::of(&mut parts, app, &body).await?;
+        Ok(Self { body: parse_optional(&body)?, key })
     }
 }

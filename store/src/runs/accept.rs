@@ -2,9 +2,9 @@
 
 use safire_domain::{
     RunId, ScenarioId, Timestamp,
-    engine::{ENGINE_VERSION, Invalid},
+    engine::{Analysis, ENGINE_VERSION, Invalid},
     lifecycle::{Event, Refused, Rest, RunState, Status},
-    run::{Run, Snapshot, fingerprint},
+    run::{Kind, Order, Run, Snapshot, fingerprint},
     user::Access,
 };
 use sqlx::types::Json;
@@ -30,6 +30,8 @@ pub struct Request {
     pub key: Option<Key>,
     /// Which scenario.
     pub scenario: ScenarioId,
+    /// What is to be found out about it.
+    pub analysis: Analysis,
     /// The id that a new run gets.
     pub run: RunId,
     /// Who will calculate it.
@@ -49,6 +51,8 @@ pub enum Accepted {
     Busy(RunId),
     /// The scenario's inputs cannot be calculated.
     Invalid(Invalid),
+    /// What was asked cannot be answered for these inputs.
+    InvalidAnalysis(Invalid),
     /// The user may see the scenario but not change it.
     Forbidden,
     /// For the user there is no such scenario.
@@ -96,14 +100,19 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
         return Ok(Accepted::Forbidden);
     }
     let (edition, defaults) = master_data::defaults_of(connection, &scenario.pathway).await?;
-    let snapshot = Snapshot { given: scenario.inputs, defaults: defaults.map(|set| set.inputs) };
+    let analysis = request.analysis.clone();
+    let snapshot = Snapshot { given: scenario.inputs, defaults: defaults.map(|set| set.inputs), analysis };
     let inputs = match snapshot.resolve() {
         Ok(resolved) => resolved.inputs,
         Err(invalid) => return Ok(Accepted::Invalid(invalid)),
     };
-    let fingerprint = fingerprint(&inputs, edition);
+    let order = Order { inputs, analysis: snapshot.analysis.clone() };
+    if let Err(invalid) = order.analysis.start(&order.inputs) {
+        return Ok(Accepted::InvalidAnalysis(invalid));
+    }
+    let fingerprint = fingerprint(&order);
     if let Some(run) = same(connection, scenario.status, &fingerprint).await? {
-        return adopt(connection, run, scenario.revision).await.map(Accepted::Same);
+        return adopt(connection, run, scenario.revision, edition).await.map(Accepted::Same);
     }
     let status = match scenario.status.after(Event::Accepted(request.run)) {
         Ok(status) => status,
@@ -116,8 +125,10 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
         id: request.run,
         scenario_id: scenario.id,
         revision: scenario.revision,
+        analysis: Kind::of(&order.analysis),
         state: RunState::Queued,
         attempt: 1,
+        advance: None,
         fingerprint,
         engine_version: ENGINE_VERSION.to_owned(),
         edition,
@@ -126,7 +137,7 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
         finished_at: None,
     };
     insert(connection, &run, &snapshot, request.lease).await?;
-    let assignment = Assignment { run: run.id, scenario: scenario.id, attempt: run.attempt, inputs };
+    let assignment = Assignment { run: run.id, scenario: scenario.id, attempt: run.attempt, order };
     Ok(Accepted::New(run, Box::new(assignment)))
 }
 
@@ -136,27 +147,28 @@ async fn same(connection: &mut Connection, status: Status, fingerprint: &str) ->
     Ok(by_id(connection, run).await?.filter(|run| run.fingerprint == fingerprint))
 }
 
-/// The run computes this revision too: say so, lest its result be called stale.
-async fn adopt(connection: &mut Connection, run: Run, revision: i64) -> Result<Run> {
-    if run.revision != revision {
+/// The run computes this revision with this edition too: say so, lest its result be called stale.
+async fn adopt(connection: &mut Connection, run: Run, revision: i64, edition: i64) -> Result<Run> {
+    if (run.revision, run.edition) != (revision, edition) {
         on!(connection, c => {
-            sqlx::query("UPDATE runs SET revision = $1 WHERE id = $2")
+            sqlx::query("UPDATE runs SET revision = $1, edition = $2 WHERE id = $3")
                 .bind(revision)
+                .bind(edition)
                 .bind(run.id.uuid())
                 .execute(c)
                 .await
                 .map(drop)
         })?;
     }
-    Ok(Run { revision, ..run })
+    Ok(Run { revision, edition, ..run })
 }
 
 async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lease: Lease) -> Result<()> {
     on!(connection, c => {
         sqlx::query(
             "INSERT INTO runs (id, scenario_id, revision, fingerprint, engine_version, edition, snapshot, state,
-                               attempt, lease_owner, lease_until, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                               attempt, lease_owner, lease_until, created_at, analysis)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(run.id.uuid())
         .bind(run.scenario_id.uuid())
@@ -170,6 +182,7 @@ async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lea
         .bind(lease.owner.uuid())
         .bind(lease.until)
         .bind(run.created_at)
+        .bind(run.analysis.as_str())
         .execute(c)
         .await
         .map(drop)

@@ -1,4 +1,4 @@
-//! Calculations: asked for, watched, called off, read.
+//! Calculations: asked for, watched, called off. What they found is in [`super::results`].
 
 use std::{
     sync::Arc,
@@ -13,37 +13,35 @@ use axum::{
 use http::{StatusCode, header};
 use safire_actors::scenarios::{Asker, CalculateAnswer};
 use safire_domain::{
-    RunId, ScenarioId,
-    engine::{Failure, InputDocument},
-    lifecycle::{Rest, Status},
-    run::{Computed, Run, Snapshot, steps},
-    scenario::{Pathway, Scenario},
+    ScenarioId,
+    engine::{Analysis, Failure, InputDocument, Invalid},
+    lifecycle::RunState,
+    run::{self, Computed, Findings, Order, Run, Snapshot, steps},
+    scenario::Pathway,
 };
 use safire_store::{
     Window,
     idempotency::Key,
     runs::{self, Cancelled},
-    scenarios,
 };
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    results::{TraceQuery, find_run, is_stale, render},
     scenarios::{check, find},
-    view::{ResultView, RunView},
+    view::{ResultView, RunView, StatusView},
 };
 use crate::{
     App, Problem,
     auth::Caller,
     body::Body,
-    conditional::{Has, Tagged, not_modified},
     extract::{Id, Query},
-    idempotency::{self, RequestKey},
-    page::{Page, Range},
+    idempotency::{self, OptionallyKeyed},
     prefer::{PREFERENCE_APPLIED, Wait},
-    problem::ProblemBody,
+    problem::{ProblemBody, field_errors},
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -51,20 +49,25 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(calculate, cancel))
         .routes(routes!(status))
         .routes(routes!(calculate_now))
-        .routes(routes!(result))
-        .routes(routes!(list))
         .routes(routes!(quick))
 }
 
 /// Has a scenario calculated; the run's row is the truth from here on.
-pub(super) async fn accept(app: &App, caller: Caller, key: Option<Key>, id: ScenarioId) -> Result<Run, Problem> {
-    match app.scenarios.calculate(Asker { access: caller.access(), key }, id).await? {
+pub(super) async fn accept(
+    app: &App,
+    caller: Caller,
+    key: Option<Key>,
+    id: ScenarioId,
+    analysis: Analysis,
+) -> Result<Run, Problem> {
+    match app.scenarios.calculate(Asker { access: caller.access(), key, analysis }, id).await? {
         CalculateAnswer::Run(run) => Ok(run),
         CalculateAnswer::Busy(run) => Err(Problem::conflict(
             "calculation.in_motion",
             format!("run {run} of other inputs is in motion; wait for it or cancel it"),
         )),
         CalculateAnswer::Invalid(invalid) => Err(invalid.into()),
+        CalculateAnswer::InvalidAnalysis(invalid) => Err(invalid_analysis("", &invalid)),
         CalculateAnswer::Forbidden => Err(Problem::read_only("scenario")),
         CalculateAnswer::Unknown => Err(Problem::not_found("scenario")),
         CalculateAnswer::OtherRequest => Err(idempotency::mismatch()),
@@ -73,12 +76,23 @@ pub(super) async fn accept(app: &App, caller: Caller, key: Option<Key>, id: Scen
     }
 }
 
-/// Begins a calculation and answers at once. Asked again, it answers with the same run; when the
-/// stored result is of these very inputs, with the run that gave it. With `Prefer: wait=N` it answers
-/// when the run has ended, or after N seconds.
+fn invalid_analysis(prefix: &str, invalid: &Invalid) -> Problem {
+    Problem::invalid("analysis.invalid", field_errors(prefix, invalid.violations()))
+}
+
+/// Begins a calculation and answers at once.
+///
+/// Without a body it is the base analysis; a body asks for another beside it: `monte-carlo`, `sobol`, `tornado`,
+/// `spider` or `sweep`. Asked again, it answers with the same run; when the stored result is of these very inputs,
+/// with the run that gave it. With `Prefer: wait=N` it answers when the run has ended, or after N seconds.
 #[utoipa::path(
     post, path = "/scenarios/{id}/calculate", tag = "calculation", security(("bearer" = [])),
     params(("id" = ScenarioId, Path)),
+    request_body(content = Option<Analysis>, example = json!({
+        "analysis": "monte-carlo", "samples": 10000, "seed": 1, "metrics": ["npv", "msp"],
+        "inputs": [{ "input": "/feedstocks/UCO/price", "unit": "USD/t",
+                     "distribution": { "kind": "triangular", "min": 800, "mode": 930, "max": 1200 } }]
+    })),
     responses(
         (status = 200, description = "The result is there already", body = RunView),
         (status = 202, description = "Accepted; Location says where to watch", body = RunView),
@@ -95,13 +109,24 @@ async fn calculate(
     caller: Caller,
     Id(id): Id<ScenarioId>,
     wait: Wait,
-    key: RequestKey,
+    OptionallyKeyed { body: Asked(analysis), key }: OptionallyKeyed<Asked>,
 ) -> Result<Response, Problem> {
-    let run = accept(&app, caller, key.get(), id).await?;
+    let run = accept(&app, caller, key.get(), id, analysis).await?;
     let Some(patience) = wait.within(app.settings.sync_wait) else { return Ok(accepted(run)) };
     let run = ended(&app, caller, run, patience).await?;
     let applied = [(PREFERENCE_APPLIED, format!("wait={}", patience.as_secs()))];
     Ok((applied, accepted(run)).into_response())
+}
+
+/// What is asked for: the base analysis when nothing is said.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Asked(Analysis);
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self(run::base())
+    }
 }
 
 fn accepted(run: Run) -> Response {
@@ -117,7 +142,7 @@ fn accepted(run: Run) -> Response {
 /// Calculates and waits for the result; answers 202 when it takes longer than the service waits.
 #[utoipa::path(
     post, path = "/scenarios/{id}/calculate/sync", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), TraceQuery),
+    params(("id" = ScenarioId, Path), TraceQuery), request_body(content = Option<Analysis>),
     responses(
         (status = 200, description = "How the run ended", body = ResultView),
         (status = 202, description = "It takes longer; Location says where to watch", body = RunView),
@@ -134,9 +159,9 @@ async fn calculate_now(
     caller: Caller,
     Id(id): Id<ScenarioId>,
     Query(query): Query<TraceQuery>,
-    key: RequestKey,
+    OptionallyKeyed { body: Asked(analysis), key }: OptionallyKeyed<Asked>,
 ) -> Result<Response, Problem> {
-    let run = accept(&app, caller, key.get(), id).await?;
+    let run = accept(&app, caller, key.get(), id, analysis).await?;
     let run = ended(&app, caller, run, app.settings.sync_wait).await?;
     if !run.state.has_ended() {
         return Ok(accepted(run));
@@ -161,24 +186,32 @@ async fn ended(app: &App, caller: Caller, mut run: Run, patience: Duration) -> R
     Ok(run)
 }
 
-async fn find_run(app: &App, caller: Caller, scenario: ScenarioId, run: RunId) -> Result<Run, Problem> {
-    let found = app.database.read(move |c| Box::pin(runs::find(c, caller.access(), scenario, run))).await?;
-    found.ok_or_else(|| Problem::not_found("run"))
-}
-
 /// Where the scenario's latest run stands.
 #[utoipa::path(
     get, path = "/scenarios/{id}/calculate/status", tag = "calculation", security(("bearer" = [])),
     params(("id" = ScenarioId, Path)),
     responses(
-        (status = 200, body = RunView), (status = 401, body = ProblemBody),
+        (status = 200, body = StatusView), (status = 401, body = ProblemBody),
         (status = 404, description = "No such scenario, or it was never calculated", body = ProblemBody),
     )
 )]
-async fn status(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<RunView>, Problem> {
-    let latest = app.database.read(move |c| Box::pin(runs::list(c, caller.access(), id, Window::first(1)))).await?;
-    let run = latest.into_iter().next();
-    run.map(|run| Json(run.into())).ok_or_else(|| Problem::not_found("run of a scenario"))
+async fn status(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<StatusView>, Problem> {
+    let found = app
+        .database
+        .read(move |c| {
+            Box::pin(async move {
+                let latest = runs::list(c, caller.access(), id, Window::first(1)).await?;
+                let Some(run) = latest.into_iter().next() else { return Ok(None) };
+                let waits = run.state == RunState::Queued;
+                let queue_position = if waits { Some(runs::ahead(c, run.id).await?) } else { None };
+                Ok(Some((run, queue_position)))
+            })
+        })
+        .await?;
+    let (run, queue_position) = found.ok_or_else(|| Problem::not_found("run of a scenario"))?;
+    let running = run.advance.as_ref().filter(|_| run.state == RunState::Running);
+    let remaining_s = running.and_then(|advance| advance.remaining_s(app.now()));
+    Ok(Json(StatusView { run: run.into(), queue_position, remaining_s }))
 }
 
 /// Calls the run in motion off; the scenario is again what it was before.
@@ -200,102 +233,6 @@ async fn cancel(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) 
         Cancelled::Forbidden => Err(Problem::read_only("scenario")),
         Cancelled::Unknown => Err(Problem::not_found("scenario")),
     }
-}
-
-/// Whether to say how every number came about.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-#[derive(Default)]
-struct TraceQuery {
-    /// Add the steps: formula, inputs and value of every number.
-    trace: bool,
-}
-
-/// The result that stands: of the run that ended last, or of the one before while another is in
-/// motion.
-#[utoipa::path(
-    get, path = "/scenarios/{id}/result", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), TraceQuery),
-    responses(
-        (status = 200, description = "How the run ended", body = ResultView),
-        (status = 401, body = ProblemBody),
-        (status = 404, description = "No such scenario, or it has no result yet", body = ProblemBody),
-    )
-)]
-async fn result(
-    State(app): State<App>,
-    caller: Caller,
-    Id(id): Id<ScenarioId>,
-    Query(query): Query<TraceQuery>,
-    has: Has,
-) -> Result<Response, Problem> {
-    let scenario = find(&app, caller, id).await?;
-    let (Status::Resting(rest) | Status::Calculating { before: rest, .. }) = scenario.status;
-    let (Rest::Calculated(run) | Rest::Failed(run)) = rest else {
-        return Err(Problem::not_found("result: the scenario was not calculated yet"));
-    };
-    let run = find_run(&app, caller, id, run).await?;
-    let stale = is_stale(&app, &scenario, &run).await?;
-    // A result never changes; whether it is stale, and the run's revision, may.
-    let parts = (if stale { ".stale" } else { "" }, if query.trace { ".trace" } else { "" });
-    let tag = format!("{}.{}.{}{}{}", run.id, run.revision, scenario.revision, parts.0, parts.1);
-    if has.has(&tag) {
-        return Ok(not_modified(&tag));
-    }
-    Ok(Tagged::new(tag, render(&app, run, stale, query.trace).await?).into_response())
-}
-
-async fn is_stale(app: &App, scenario: &Scenario, run: &Run) -> Result<bool, Problem> {
-    let (scenario, run) = (scenario.clone(), run.clone());
-    Ok(app.database.read(move |c| Box::pin(async move { runs::is_stale(c, &scenario, &run).await })).await?)
-}
-
-/// A run that has ended, with its result if it has one. The caller's right to it was checked.
-async fn render(app: &App, run: Run, stale: bool, trace: bool) -> Result<ResultView, Problem> {
-    let id = run.id;
-    let stored = app.database.read(move |c| Box::pin(runs::result(c, id))).await?;
-    let computed = match stored {
-        None => None,
-        Some((result, snapshot)) => {
-            let resolved = snapshot.resolve().map_err(|error| Problem::defect(&error))?;
-            let trace = trace.then(|| steps(&resolved.inputs));
-            Some(Computed { result, resolved_inputs: resolved.values, trace })
-        }
-    };
-    Ok(ResultView { run: run.into(), stale, computed })
-}
-
-/// A scenario's runs, newest first.
-#[utoipa::path(
-    get, path = "/scenarios/{id}/runs", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), Range),
-    responses(
-        (status = 200, body = Page<RunView>), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
-    )
-)]
-async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    Id(id): Id<ScenarioId>,
-    Query(range): Query<Range>,
-) -> Result<Json<Page<RunView>>, Problem> {
-    let window = range.window()?;
-    let access = caller.access();
-    let found = app
-        .database
-        .read(move |c| {
-            Box::pin(async move {
-                if scenarios::find(c, access, id).await?.is_none() {
-                    return Ok(None);
-                }
-                Ok(Some((runs::list(c, access, id, window).await?, runs::count(c, access, id).await?)))
-            })
-        })
-        .await?;
-    let (items, total) = found.ok_or_else(|| Problem::not_found("scenario"))?;
-    let items = items.into_iter().map(RunView::from).collect();
-    Ok(Json(Page::of(items, total, &window, |run: &RunView| run.id.to_string())))
 }
 
 /// A calculation without a scenario that failed: for what it was given, unless the engine broke or the
@@ -320,6 +257,9 @@ struct QuickRequest {
     country: String,
     #[serde(default)]
     inputs: InputDocument,
+    /// What to find out beside the base analysis.
+    #[serde(default = "run::base")]
+    analysis: Analysis,
 }
 
 /// Calculates at once; nothing is stored.
@@ -334,22 +274,24 @@ struct QuickRequest {
 )]
 async fn quick(
     State(app): State<App>,
-    _: Caller,
+    caller: Caller,
     Query(query): Query<TraceQuery>,
     Body(request): Body<QuickRequest>,
 ) -> Result<Json<Computed>, Problem> {
     let pathway = Pathway { process: request.process, feedstock: request.feedstock, country: request.country };
     check(&app, &pathway, &request.inputs).await?;
     let defaults = app.master_data().await?.defaults_for(&pathway).map(|set| set.inputs.clone());
-    let resolved = Snapshot { given: request.inputs, defaults }.resolve()?;
+    let resolved = Snapshot::base(request.inputs, defaults).resolve()?;
+    let order = Order { inputs: resolved.inputs, analysis: request.analysis };
+    order.analysis.start(&order.inputs).map_err(|invalid| invalid_analysis("/analysis", &invalid))?;
 
-    let permit = app.calculations.admit()?;
+    let place = app.calculations.admit(caller.user)?;
     let cancel = CancellationToken::new();
     // A caller that hangs up calls its calculation off.
     let _guard = cancel.clone().drop_guard();
-    let inputs = Arc::new(resolved.inputs);
-    let outcome = app.calculations.run(permit, Arc::clone(&inputs), cancel, None).await?;
-    let result = outcome.map_err(|failure| failed(&failure))?;
-    let trace = query.trace.then(|| steps(&inputs));
-    Ok(Json(Computed { result, resolved_inputs: resolved.values, trace }))
+    let order = Arc::new(order);
+    let outcome = app.calculations.run(place, Arc::clone(&order), cancel, None).await?;
+    let Findings { base, analysis } = outcome.map_err(|failure| failed(&failure))?;
+    let trace = query.trace.then(|| steps(&order.inputs));
+    Ok(Json(Computed { result: base, analysis, resolved_inputs: resolved.values, trace }))
 }

@@ -5,7 +5,7 @@ use safire_domain::{
     engine::{Failure, InputDocument},
     lifecycle::{RunState, StatusName},
     name::Name,
-    run::{Computed, Run},
+    run::{Computed, Kind, Run},
     scenario::{Pathway, Scenario},
 };
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,12 @@ impl From<Scenario> for ScenarioView {
 pub(super) struct RunView {
     pub id: RunId,
     pub scenario_id: ScenarioId,
+    /// What it finds out.
+    pub analysis: Kind,
     pub state: RunState,
+    /// How far it is, while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
     /// How many times it was begun.
     pub attempt: i64,
     /// The revision of the scenario's inputs that it took.
@@ -80,9 +85,30 @@ pub(super) struct RunView {
     pub finished_at: Option<Timestamp>,
 }
 
+/// How far a run is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Progress {
+    /// What is being done.
+    #[schema(example = "sampling")]
+    pub stage: String,
+    /// The share of the work that is done, in percent.
+    #[schema(example = 42.5, minimum = 0, maximum = 100)]
+    pub percent: f64,
+    /// When it was begun.
+    #[schema(value_type = String, format = DateTime)]
+    pub started_at: Timestamp,
+}
+
 impl From<Run> for RunView {
     fn from(run: Run) -> Self {
+        let progress = run.advance.filter(|_| run.state == RunState::Running).map(|advance| Progress {
+            percent: advance.percent(),
+            stage: advance.stage,
+            started_at: advance.started_at,
+        });
         Self {
+            analysis: run.analysis,
+            progress,
             id: run.id,
             scenario_id: run.scenario_id,
             state: run.state,
@@ -95,6 +121,20 @@ impl From<Run> for RunView {
             finished_at: run.finished_at,
         }
     }
+}
+
+/// Where a scenario's latest run stands.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StatusView {
+    #[serde(flatten)]
+    pub run: RunView,
+    /// While it waits: how many of all runs were accepted before it and wait too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<i64>,
+    /// While it runs: how long it will take from now on, in seconds, if it goes on as it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 3.2)]
+    pub remaining_s: Option<f64>,
 }
 
 /// How a scenario's calculation ended.
