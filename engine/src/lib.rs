@@ -31,19 +31,26 @@
 
 pub mod answer;
 pub mod base;
+pub mod breakeven;
 pub mod carbon;
+pub mod cash_flow;
 pub mod failure;
 pub mod finance;
 pub mod inputs;
+pub mod metric;
 pub mod plant;
+pub mod policy;
+pub mod prices;
 pub mod solve;
 pub mod trace;
 pub mod units;
 
 pub use answer::Answer;
 pub use base::{BaseAnalysis, analyse};
+pub use cash_flow::{CashFlowTable, CashFlowYear, cash_flow};
 pub use failure::Failure;
 pub use inputs::{Allowed, InputDocument, Inputs, Invalid, Resolved, ResolvedInput, Source, Violation, resolve};
+pub use metric::Metric;
 pub use trace::{Operand, Plain, Recorder, Step, Trace};
 pub use units::{Group, Quantity, Unit};
 

@@ -6,7 +6,8 @@ mod random;
 
 use common::{inputs, worked_case};
 use proptest::prelude::*;
-use random::{Usual, documents};
+use random::{Usual, documents, switched};
+use safire_engine::cash_flow;
 use safire_engine::{Answer, BaseAnalysis, InputDocument, Plain, Quantity, analyse, failure, finance, resolve};
 
 fn plain(document: &InputDocument) -> Result<BaseAnalysis, safire_engine::Failure> {
@@ -70,6 +71,17 @@ proptest! {
         document in documents(Usual(0)),
     ) {
         assert_only_finite_numbers_leave(&document);
+    }
+
+    #[test]
+    fn no_number_that_is_not_finite_ever_leaves_whatever_the_switches(
+        document in switched(Usual(5)),
+    ) {
+        assert_only_finite_numbers_leave(&document);
+        match cash_flow(&inputs(&document)) {
+            Ok(table) => assert_no_null(&serde_json::to_value(&table).unwrap()["years"]),
+            Err(failure) => assert_eq!(failure.code, failure::NOT_FINITE),
+        }
     }
 
     #[test]

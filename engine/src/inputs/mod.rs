@@ -6,9 +6,15 @@
 mod balance;
 mod document;
 pub mod fields;
+mod finance;
 pub(crate) mod object;
+mod place;
 mod pointer;
+mod profile;
 mod resolve;
+mod section;
+mod switched;
+mod switches;
 mod values;
 mod violation;
 
@@ -17,6 +23,11 @@ pub use document::{
     EconomicInputs, ElectricityInputs, FeedstockInputs, FossilInputs, HydrogenInputs, InputDocument, PlantInputs,
     ProductInputs, UtilityInputs,
 };
-pub use resolve::{Resolved, ResolvedInput, Source, resolve};
+pub use finance::{Carbon, Escalation, Finance, Offer, Policy};
+pub use resolve::{Resolved, ResolvedChoice, ResolvedInput, Source, resolve};
+pub use switches::{
+    Allocation, CarbonInputs, CleanFuelCredit, Depreciation, FinanceInputs, Financing, FuelKind, Losses, Payback,
+    PolicyInputs, Profile, SafAllowances,
+};
 pub use values::{Economics, Electricity, Feedstock, Fossil, Hydrogen, Inputs, Plant, Product, Values};
 pub use violation::{Allowed, Invalid, Violation, code};

@@ -13,6 +13,8 @@ use super::document::{
     ProductInputs,
 };
 use super::fields::{self, Absence, Field};
+use super::switched;
+use super::switches::{FinanceInputs, Profile};
 use super::values::{Economics, Electricity, Feedstock, Fossil, Hydrogen, Inputs, Plant, Product, Values};
 use super::violation::{Invalid, Refusal, Violation};
 
@@ -22,6 +24,8 @@ use super::violation::{Invalid, Refusal, Violation};
 pub enum Source {
     /// The user gave it.
     User,
+    /// The finance profile filled it in.
+    Profile,
     /// The default set, or a convention, filled it in.
     Default,
 }
@@ -39,6 +43,17 @@ pub struct ResolvedInput {
     pub source: Source,
 }
 
+/// One choice that the calculation followed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ResolvedChoice {
+    /// Where it is in the document, as a JSON pointer.
+    pub pointer: String,
+    /// The code that was chosen.
+    pub code: String,
+    /// Who chose it.
+    pub source: Source,
+}
+
 /// A complete and valid scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
@@ -46,6 +61,8 @@ pub struct Resolved {
     pub inputs: Inputs,
     /// Every number as given, with its source, in the order of the document.
     pub values: Vec<ResolvedInput>,
+    /// Every choice of a method, with its source.
+    pub choices: Vec<ResolvedChoice>,
     document: InputDocument,
 }
 
@@ -56,7 +73,8 @@ impl Resolved {
     }
 }
 
-/// Merges `given` field by field over `defaults`, converts it to base units and checks all of it.
+/// Merges `given` field by field over its finance profile and over `defaults`, converts it to base units and
+/// checks all of it.
 ///
 /// A product or feedstock that is not among the defaults is added to them.
 ///
@@ -69,11 +87,8 @@ impl Resolved {
 /// assert_eq!(refused.violations()[0].code, "required");
 /// ```
 pub fn resolve(given: &InputDocument, defaults: Option<&InputDocument>) -> Result<Resolved, Invalid> {
-    let mut merged = given.clone();
-    if let Some(defaults) = defaults {
-        merged.fill_from(defaults);
-    }
-    fill_conventions(&mut merged);
+    let profile = profile(given, defaults);
+    let merged = merged(given, profile.as_ref(), defaults);
 
     let mut door = Door::complete();
     let values = door.values(&merged);
@@ -81,9 +96,50 @@ pub fn resolve(given: &InputDocument, defaults: Option<&InputDocument>) -> Resul
     door.violations.extend(balance::carbon(&values));
     door.violations.extend(balance::something_is_made(&values.products));
     door.violations.extend(balance::main_product(&merged, &values.products));
+    door.violations.extend(switched::violations(given, &values));
     Invalid::unless_empty(door.violations)?;
 
-    Ok(Resolved { inputs: Inputs(values), values: sources(&merged, given), document: merged })
+    let sources = Sources::of(given, profile.as_ref());
+    Ok(Resolved {
+        inputs: Inputs(values),
+        values: sources.values(&merged),
+        choices: sources.choices(&merged),
+        document: merged,
+    })
+}
+
+/// What the finance profile gives, where finance is mentioned at all.
+fn profile(given: &InputDocument, defaults: Option<&InputDocument>) -> Option<InputDocument> {
+    let theirs = defaults.map(|set| &set.finance);
+    if given.finance.is_empty() && theirs.is_none_or(FinanceInputs::is_empty) {
+        return None;
+    }
+    let named = given.finance.profile.or(theirs.and_then(|finance| finance.profile));
+    Some(named.unwrap_or(Profile::Safire).document())
+}
+
+fn merged(given: &InputDocument, profile: Option<&InputDocument>, defaults: Option<&InputDocument>) -> InputDocument {
+    let mut merged = given.clone();
+    if let Some(profile) = profile {
+        merged.economics.fill_from(&profile.economics);
+    }
+    if let Some(defaults) = defaults {
+        merged.fill_from(&defaults_beside(given, defaults));
+    }
+    if let Some(profile) = profile {
+        merged.finance.fill_from_profile(&profile.finance);
+    }
+    fill_conventions(&mut merged);
+    merged
+}
+
+/// The defaults without the inventory of emissions, where a default life-cycle value takes its place.
+fn defaults_beside(given: &InputDocument, defaults: &InputDocument) -> InputDocument {
+    let mut defaults = defaults.clone();
+    if given.carbon.default_ci.is_some() {
+        switched::inventory(&mut defaults).into_iter().for_each(|(_, ci)| *ci = None);
+    }
+    defaults
 }
 
 impl InputDocument {
@@ -122,44 +178,81 @@ fn convention(field: &Field, given: &mut Option<Quantity>) {
     }
 }
 
-fn sources(merged: &InputDocument, given: &InputDocument) -> Vec<ResolvedInput> {
-    let leaves = given.leaves();
-    let by_user: HashSet<(Option<&str>, &str, &str)> = leaves
-        .iter()
-        .filter(|(_, (_, quantity))| quantity.is_some())
-        .map(|(code, (field, _))| (*code, field.section, field.name))
-        .collect();
-    let mut values = Vec::new();
-    for (code, (field, quantity)) in merged.leaves() {
-        let Some(quantity) = quantity else { continue };
-        let from_user = by_user.contains(&(code, field.section, field.name));
-        values.push(ResolvedInput {
-            pointer: field.pointer(code),
-            value: quantity.value,
-            unit: quantity.unit.clone(),
-            source: if from_user { Source::User } else { Source::Default },
-        });
+/// Who gave what: pointers of the user's values and of the profile's.
+struct Sources {
+    user: HashSet<String>,
+    profile: HashSet<String>,
+}
+
+impl Sources {
+    fn of(given: &InputDocument, profile: Option<&InputDocument>) -> Self {
+        Self { user: pointers(given), profile: profile.map(pointers).unwrap_or_default() }
     }
-    values
+
+    fn source(&self, pointer: &str) -> Source {
+        if self.user.contains(pointer) {
+            Source::User
+        } else if self.profile.contains(pointer) {
+            Source::Profile
+        } else {
+            Source::Default
+        }
+    }
+
+    fn values(&self, merged: &InputDocument) -> Vec<ResolvedInput> {
+        let mut values = Vec::new();
+        for (code, (field, quantity)) in merged.leaves() {
+            let Some(quantity) = quantity else { continue };
+            let pointer = field.pointer(code);
+            let source = self.source(&pointer);
+            values.push(ResolvedInput { pointer, value: quantity.value, unit: quantity.unit.clone(), source });
+        }
+        values
+    }
+
+    fn choices(&self, merged: &InputDocument) -> Vec<ResolvedChoice> {
+        let choices = merged.choices().into_iter();
+        let resolved = choices.map(|(pointer, code)| {
+            let source = self.source(&pointer);
+            ResolvedChoice { pointer, code: code.into(), source }
+        });
+        resolved.collect()
+    }
+}
+
+/// Where a document says something.
+fn pointers(document: &InputDocument) -> HashSet<String> {
+    let leaves = document.leaves().into_iter();
+    let mut all: HashSet<String> =
+        leaves.filter(|(_, (_, quantity))| quantity.is_some()).map(|(code, (field, _))| field.pointer(code)).collect();
+    all.extend(document.choices().into_iter().map(|(pointer, _)| pointer));
+    all
 }
 
 /// Takes numbers in and keeps what is wrong with them. A refused or absent number becomes NaN, which
 /// leaves this module only together with the violations.
-struct Door {
+pub(super) struct Door {
     complete: bool,
+    /// Whether emissions are found by inventory, so that its parts are needed.
+    inventory: bool,
     violations: Vec<Violation>,
 }
 
 impl Door {
     fn complete() -> Self {
-        Self { complete: true, violations: Vec::new() }
+        Self { complete: true, inventory: true, violations: Vec::new() }
     }
 
     fn draft() -> Self {
         Self { complete: false, ..Self::complete() }
     }
 
-    fn number(&mut self, field: &'static Field, code: Option<&str>, given: &Option<Quantity>) -> f64 {
+    /// A part of the inventory of emissions; 0 where a default life-cycle value takes its place.
+    fn emission(&mut self, field: &'static Field, code: Option<&str>, given: &Option<Quantity>) -> f64 {
+        if given.is_none() && !self.inventory { 0.0 } else { self.number(field, code, given) }
+    }
+
+    pub(super) fn number(&mut self, field: &'static Field, code: Option<&str>, given: &Option<Quantity>) -> f64 {
         let refusal = Refusal { field, code };
         let Some(given) = given else {
             if self.complete && field.absence == Absence::Refused {
@@ -176,7 +269,18 @@ impl Door {
         }
     }
 
+    pub(super) fn optional(
+        &mut self,
+        field: &'static Field,
+        code: Option<&str>,
+        given: &Option<Quantity>,
+    ) -> Option<f64> {
+        let number = self.number(field, code, given);
+        given.as_ref().map(|_| number)
+    }
+
     fn values(&mut self, document: &InputDocument) -> Values {
+        self.inventory = document.carbon.default_ci.is_none();
         Values {
             plant: self.plant(&document.plant),
             feedstocks: self.feedstocks(document),
@@ -185,6 +289,9 @@ impl Door {
             products: self.products(document),
             economics: self.economics(&document.economics),
             fossil: self.fossil(&document.fossil),
+            finance: self.finance(&document.finance),
+            policy: self.policy(&document.policy),
+            carbon: self.carbon(&document.carbon),
         }
     }
 
@@ -192,7 +299,7 @@ impl Door {
         Plant {
             capacity_t_per_yr: self.number(&fields::CAPACITY, None, &given.capacity),
             load_hours_per_yr: self.number(&fields::LOAD_HOURS, None, &given.load_hours),
-            process_ci_g_per_mj: self.number(&fields::PROCESS_CI, None, &given.process_ci),
+            process_ci_g_per_mj: self.emission(&fields::PROCESS_CI, None, &given.process_ci),
         }
     }
 
@@ -208,7 +315,8 @@ impl Door {
             price_usd_per_t: self.number(&fields::FEEDSTOCK_PRICE, of, &given.price),
             yield_kg_per_kg: self.number(&fields::FEEDSTOCK_YIELD, of, &given.r#yield),
             carbon_kg_per_kg: self.number(&fields::FEEDSTOCK_CARBON, of, &given.carbon_content),
-            ci_g_per_kg: self.number(&fields::FEEDSTOCK_CI, of, &given.ci),
+            ci_g_per_kg: self.emission(&fields::FEEDSTOCK_CI, of, &given.ci),
+            energy_mj_per_kg: self.optional(&fields::FEEDSTOCK_ENERGY, of, &given.energy_content),
         }
     }
 
@@ -216,7 +324,7 @@ impl Door {
         Hydrogen {
             price_usd_per_t: self.number(&fields::HYDROGEN_PRICE, None, &given.price),
             yield_kg_per_kg: self.number(&fields::HYDROGEN_YIELD, None, &given.r#yield),
-            ci_g_per_kg: self.number(&fields::HYDROGEN_CI, None, &given.ci),
+            ci_g_per_kg: self.emission(&fields::HYDROGEN_CI, None, &given.ci),
         }
     }
 
@@ -224,7 +332,7 @@ impl Door {
         Electricity {
             price_usd_per_mwh: self.number(&fields::ELECTRICITY_PRICE, None, &given.price),
             yield_mwh_per_t: self.number(&fields::ELECTRICITY_YIELD, None, &given.r#yield),
-            ci_g_per_kwh: self.number(&fields::ELECTRICITY_CI, None, &given.ci),
+            ci_g_per_kwh: self.emission(&fields::ELECTRICITY_CI, None, &given.ci),
         }
     }
 
@@ -238,14 +346,13 @@ impl Door {
 
     fn product(&mut self, code: &str, given: &ProductInputs) -> Product {
         let of = Some(code);
-        let density = self.number(&fields::PRODUCT_DENSITY, of, &given.density);
         Product {
             code: code.to_owned(),
             price_usd_per_t: self.number(&fields::PRODUCT_PRICE, of, &given.price),
             yield_kg_per_kg: self.number(&fields::PRODUCT_YIELD, of, &given.r#yield),
             carbon_kg_per_kg: self.number(&fields::PRODUCT_CARBON, of, &given.carbon_content),
             energy_mj_per_kg: self.number(&fields::PRODUCT_ENERGY, of, &given.energy_content),
-            density_kg_per_m3: given.density.as_ref().map(|_| density),
+            density_kg_per_m3: self.optional(&fields::PRODUCT_DENSITY, of, &given.density),
             price_sensitivity_usd_per_t_per_g_per_mj: self.number(
                 &fields::PRICE_SENSITIVITY,
                 of,

@@ -1,0 +1,4 @@
+//! Policy.
+
+pub(crate) mod incentives;
+pub mod schemes;
