@@ -30,10 +30,12 @@
 //! ```
 
 pub mod answer;
+pub mod balances;
 pub mod base;
 pub mod breakeven;
 pub mod carbon;
 pub mod cash_flow;
+pub mod compare;
 pub mod failure;
 pub mod finance;
 pub mod inputs;
@@ -46,11 +48,16 @@ pub mod trace;
 pub mod units;
 
 pub use answer::Answer;
+pub use balances::{Balances, balances};
 pub use base::{BaseAnalysis, analyse};
+pub use breakeven::{Breakeven, BreakevenQuestion, BreakevenRefused, breakeven};
 pub use cash_flow::{CashFlowTable, CashFlowYear, cash_flow};
+pub use compare::{Comparison, compare};
 pub use failure::Failure;
 pub use inputs::{Allowed, InputDocument, Inputs, Invalid, Resolved, ResolvedInput, Source, Violation, resolve};
 pub use metric::Metric;
+pub use policy::{PolicyReport, policy};
+pub use prices::{Prices, prices};
 pub use trace::{Operand, Plain, Recorder, Step, Trace};
 pub use units::{Group, Quantity, Unit};
 

@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::worked_case;
+use common::{inputs, worked_case};
 use safire_engine::finance::{self, Loan, macrs};
 use safire_engine::inputs::{Depreciation, Profile};
-use safire_engine::{InputDocument, Plain, Quantity, analyse, cash_flow, resolve};
+use safire_engine::{InputDocument, Plain, Quantity, analyse, cash_flow};
 use serde_json::Value;
 
 fn recorded() -> Value {
@@ -25,9 +25,8 @@ fn assert_close(actual: f64, recorded: f64, tolerance: f64) {
 fn nrel(jet_usd_per_t: f64, debt_percent: f64) -> InputDocument {
     let mut document = worked_case();
     for economic in ["discount_rate", "lifetime", "working_capital_ratio", "tax_rate"] {
-        // What the profile is to give must not be given by the default set.
-        let given = serde_json::to_value(&document).unwrap();
-        let mut given = given;
+        // Left out, so that the profile gives it.
+        let mut given = serde_json::to_value(&document).unwrap();
         given["economics"].as_object_mut().unwrap().remove(economic);
         document = serde_json::from_value(given).unwrap();
     }
@@ -75,7 +74,7 @@ fn depreciation_tables_are_those_of_biosteam() {
 
 #[test]
 fn the_price_of_an_nth_plant_without_debt_is_that_of_biosteam() {
-    let inputs = resolve(&nrel(3000.0, 0.0), None).unwrap().inputs;
+    let inputs = inputs(&nrel(3000.0, 0.0));
     let price = analyse(&inputs, &mut Plain).unwrap().msp_usd_per_t.value().unwrap();
     let recorded = recorded();
     assert_close(price, recorded["price_without_debt"]["biosteam"].as_f64().unwrap(), 1e-11);
@@ -84,7 +83,7 @@ fn the_price_of_an_nth_plant_without_debt_is_that_of_biosteam() {
 
 #[test]
 fn price_and_present_value_of_an_nth_plant_with_debt_are_those_worked_out_by_hand() {
-    let inputs = resolve(&nrel(2000.0, 60.0), None).unwrap().inputs;
+    let inputs = inputs(&nrel(2000.0, 60.0));
     let result = analyse(&inputs, &mut Plain).unwrap();
     let recorded = recorded();
     let price = recorded["price_with_debt"]["by_hand"].as_f64().unwrap();
@@ -94,7 +93,7 @@ fn price_and_present_value_of_an_nth_plant_with_debt_are_those_worked_out_by_han
 
 #[test]
 fn the_cash_flow_of_an_nth_plant_begins_two_years_before_year_zero_and_repays_its_loan() {
-    let inputs = resolve(&nrel(2000.0, 60.0), None).unwrap().inputs;
+    let inputs = inputs(&nrel(2000.0, 60.0));
     let table = cash_flow(&inputs).unwrap();
     let years: Vec<i32> = table.years.iter().map(|year| year.year).collect();
     assert_eq!(years, (-2..=30).collect::<Vec<_>>());

@@ -20,7 +20,7 @@ impl InputDocument {
     /// ```
     #[must_use]
     pub fn set(&mut self, pointer: &str, quantity: Quantity) -> bool {
-        match self.slot(pointer) {
+        match self.place(pointer) {
             Some(slot) => {
                 *slot = Some(quantity);
                 true
@@ -36,7 +36,7 @@ impl InputDocument {
         found.next().and_then(|(_, (_, quantity))| quantity.as_ref())
     }
 
-    fn slot(&mut self, pointer: &str) -> Option<&mut Option<Quantity>> {
+    pub(crate) fn place(&mut self, pointer: &str) -> Option<&mut Option<Quantity>> {
         let field = Field::at(pointer)?;
         let (section, name) = pointer.rsplit_once('/')?;
         let code = || section.rsplit_once('/').map(|(_, code)| unescaped(code));

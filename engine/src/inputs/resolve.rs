@@ -13,6 +13,7 @@ use super::document::{
     ProductInputs,
 };
 use super::fields::{self, Absence, Field};
+use super::section::Chosen;
 use super::switched;
 use super::switches::{FinanceInputs, Profile};
 use super::values::{Economics, Electricity, Feedstock, Fossil, Hydrogen, Inputs, Plant, Product, Values};
@@ -178,24 +179,24 @@ fn convention(field: &Field, given: &mut Option<Quantity>) {
     }
 }
 
-/// Who gave what: pointers of the user's values and of the profile's.
-struct Sources {
-    user: HashSet<String>,
-    profile: HashSet<String>,
+/// Where a number is: the code of its feedstock or product, its section and its name.
+type Place<'a> = (Option<&'a str>, &'static str, &'static str);
+
+/// Who gave what.
+struct Sources<'a> {
+    user: HashSet<Place<'a>>,
+    profile: HashSet<Place<'a>>,
+    chosen_by_user: Vec<Chosen>,
+    chosen_by_profile: Vec<Chosen>,
 }
 
-impl Sources {
-    fn of(given: &InputDocument, profile: Option<&InputDocument>) -> Self {
-        Self { user: pointers(given), profile: profile.map(pointers).unwrap_or_default() }
-    }
-
-    fn source(&self, pointer: &str) -> Source {
-        if self.user.contains(pointer) {
-            Source::User
-        } else if self.profile.contains(pointer) {
-            Source::Profile
-        } else {
-            Source::Default
+impl<'a> Sources<'a> {
+    fn of(given: &'a InputDocument, profile: Option<&'a InputDocument>) -> Self {
+        Self {
+            user: places(given),
+            profile: profile.map(places).unwrap_or_default(),
+            chosen_by_user: given.choices(),
+            chosen_by_profile: profile.map(InputDocument::choices).unwrap_or_default(),
         }
     }
 
@@ -203,30 +204,41 @@ impl Sources {
         let mut values = Vec::new();
         for (code, (field, quantity)) in merged.leaves() {
             let Some(quantity) = quantity else { continue };
-            let pointer = field.pointer(code);
-            let source = self.source(&pointer);
-            values.push(ResolvedInput { pointer, value: quantity.value, unit: quantity.unit.clone(), source });
+            let place = (code, field.section, field.name);
+            values.push(ResolvedInput {
+                pointer: field.pointer(code),
+                value: quantity.value,
+                unit: quantity.unit.clone(),
+                source: source(self.user.contains(&place), self.profile.contains(&place)),
+            });
         }
         values
     }
 
     fn choices(&self, merged: &InputDocument) -> Vec<ResolvedChoice> {
+        let made = |by: &[Chosen], pointer: &str| by.iter().any(|(chosen, _)| chosen == pointer);
         let choices = merged.choices().into_iter();
         let resolved = choices.map(|(pointer, code)| {
-            let source = self.source(&pointer);
+            let source = source(made(&self.chosen_by_user, &pointer), made(&self.chosen_by_profile, &pointer));
             ResolvedChoice { pointer, code: code.into(), source }
         });
         resolved.collect()
     }
 }
 
-/// Where a document says something.
-fn pointers(document: &InputDocument) -> HashSet<String> {
+fn source(by_user: bool, by_profile: bool) -> Source {
+    match (by_user, by_profile) {
+        (true, _) => Source::User,
+        (false, true) => Source::Profile,
+        (false, false) => Source::Default,
+    }
+}
+
+/// Where a document gives a number.
+fn places(document: &InputDocument) -> HashSet<Place<'_>> {
     let leaves = document.leaves().into_iter();
-    let mut all: HashSet<String> =
-        leaves.filter(|(_, (_, quantity))| quantity.is_some()).map(|(code, (field, _))| field.pointer(code)).collect();
-    all.extend(document.choices().into_iter().map(|(pointer, _)| pointer));
-    all
+    let given = leaves.filter(|(_, (_, quantity))| quantity.is_some());
+    given.map(|(code, (field, _))| (code, field.section, field.name)).collect()
 }
 
 /// Takes numbers in and keeps what is wrong with them. A refused or absent number becomes NaN, which

@@ -53,6 +53,11 @@ macro_rules! section {
                 let mut made = Vec::new();
                 $(made.extend(self.$choice.map(|chosen| (stringify!($choice), chosen.code())));)+
                 made
+            }
+
+            /// Takes over every choice, made or not.
+            pub(crate) fn choose_like(&mut self, other: &Self) {
+                $(self.$choice = other.$choice;)+
             })?
 
             pub(crate) fn fill_from(&mut self, other: &Self) {
