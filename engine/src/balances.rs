@@ -83,7 +83,7 @@ impl Balance {
 /// let given: InputDocument = serde_json::from_value(example["inputs"].clone()).unwrap();
 /// let balances = balances(&resolve(&given, None).unwrap().inputs).unwrap();
 /// assert_eq!(balances.mass_t_per_yr.difference, 126e3);
-/// assert_eq!(format!("{:.4}", balances.carbon_t_per_yr.yielded.unwrap()), "0.8968");
+/// assert_eq!(format!("{:.4}", balances.carbon_t_per_yr.yielded.unwrap()), "0.8964");
 /// ```
 pub fn balances(inputs: &Inputs) -> Result<Balances, Failure> {
     let mut recorder = Plain;

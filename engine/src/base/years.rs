@@ -10,6 +10,7 @@ use super::figures::{self as figure, Figure};
 use super::ledger::Ledger;
 use super::plan::Plan;
 use super::returns::Returns;
+use super::sales::ci_operand;
 
 pub(super) fn returns(plan: &Plan<'_>, ledger: &mut Ledger<'_, impl Recorder>) -> Result<Returns, Failure> {
     let first_year = plan.first_year();
@@ -244,17 +245,32 @@ impl Row<'_> {
         vec![fields::STARTUP_TIME.operand(time), field.operand(share)]
     }
 
+    /// What incentives depend on: those that are taxed, or the credits.
     fn incentive_operands(&self, taxed: bool) -> Vec<Operand> {
-        let policy = &self.plan.inputs.policy;
-        if !taxed || self.plan.incentives.is_empty() {
+        let (plan, inputs) = (self.plan, self.plan.inputs);
+        if !plan.incentives.iter().any(|incentive| incentive.is_taxed() == taxed) {
             return Vec::new();
         }
-        let offers = [
-            (&fields::CARBON_PRICE, policy.carbon_price),
-            (&fields::PRODUCTION_INCENTIVE, policy.production_incentive),
+        let sold = &plan.stages.sales.products[0];
+        let mut operands = vec![
+            figure::PRODUCTION.operand_of(&sold.code, sold.t_per_yr),
+            ci_operand(&sold.code, sold.ci_g_per_mj, plan.ci),
         ];
-        let offered = offers.into_iter().filter_map(|(field, offer)| Some(field.operand(offer?.usd_per_t)));
-        offered.collect()
+        operands.extend(inputs.finance.first_year.map(|year| fields::FIRST_YEAR.operand(year.into())));
+        if !taxed {
+            let density = inputs.products[0].density_kg_per_m3;
+            operands.extend(density.map(|density| fields::PRODUCT_DENSITY.operand_of(&sold.code, density)));
+            return operands;
+        }
+        let policy = &inputs.policy;
+        let given = [
+            (&fields::CARBON_PRICE, policy.carbon_price.map(|offer| offer.usd_per_t)),
+            (&fields::PRODUCTION_INCENTIVE, policy.production_incentive.map(|offer| offer.usd_per_t)),
+            (&fields::EU_ALLOWANCE_PRICE, policy.eu_allowance_usd_per_t),
+            (&fields::EU_PASS_THROUGH, policy.eu_pass_through),
+        ];
+        operands.extend(given.into_iter().filter_map(|(field, value)| Some(field.operand(value?))));
+        operands
     }
 
     fn depreciation_operands(&self) -> Vec<Operand> {

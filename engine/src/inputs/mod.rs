@@ -13,6 +13,7 @@ mod pointer;
 mod profile;
 mod resolve;
 mod section;
+mod sources;
 mod switched;
 mod switches;
 mod values;
@@ -24,7 +25,8 @@ pub use document::{
     ProductInputs, UtilityInputs,
 };
 pub use finance::{Carbon, Escalation, Finance, Offer, Policy};
-pub use resolve::{Resolved, ResolvedChoice, ResolvedInput, Source, resolve};
+pub use resolve::{Resolved, resolve};
+pub use sources::{ResolvedChoice, ResolvedInput, Source};
 pub use switches::{
     Allocation, CarbonInputs, CleanFuelCredit, Depreciation, FinanceInputs, Financing, FuelKind, Losses, Payback,
     PolicyInputs, Profile, SafAllowances,

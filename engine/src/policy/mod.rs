@@ -85,7 +85,7 @@ pub struct PolicyYear {
 ///
 /// let corsia = &report.schemes[0];
 /// assert_eq!((corsia.scheme.as_str(), corsia.eligible), ("corsia", true));
-/// assert_eq!(corsia.limit_g_per_mj, Some(80.1));
+/// assert_eq!(format!("{:.1}", corsia.limit_g_per_mj.unwrap()), "80.1");
 /// ```
 pub fn policy(inputs: &Inputs) -> Result<PolicyReport, Failure> {
     let mut recorder = Plain;
