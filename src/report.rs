@@ -95,6 +95,7 @@ fn inputs(out: &mut String, inputs: &[ResolvedInput]) {
     for input in inputs {
         let source = match input.source {
             Source::User => "user",
+            Source::Profile => "profile",
             Source::Default => "default",
         };
         line(out, format_args!("  {:<52} {:>14} {:<24} {source}", input.pointer, input.value, input.unit));

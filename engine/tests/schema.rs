@@ -1,7 +1,12 @@
 //! The types that cross the API describe themselves as they are read and written.
 
+use safire_engine::inputs::{CarbonInputs, FinanceInputs, PolicyInputs, Profile};
+use safire_engine::policy::Verdict;
 use safire_engine::units::UnitGroup;
-use safire_engine::{Answer, BaseAnalysis, Failure, InputDocument, Quantity, ResolvedInput, Trace, Violation};
+use safire_engine::{
+    Answer, Balances, BaseAnalysis, Breakeven, BreakevenQuestion, CashFlowTable, CashFlowYear, Comparison, Failure,
+    InputDocument, PolicyReport, Prices, Quantity, ResolvedInput, Trace, Violation,
+};
 use serde_json::Value;
 use utoipa::PartialSchema;
 
@@ -21,6 +26,19 @@ fn no_description_shows_rust_to_the_users_of_the_api() {
         schema::<ResolvedInput>(),
         schema::<Trace>(),
         schema::<UnitGroup>(),
+        schema::<FinanceInputs>(),
+        schema::<PolicyInputs>(),
+        schema::<CarbonInputs>(),
+        schema::<Profile>(),
+        schema::<CashFlowTable>(),
+        schema::<CashFlowYear>(),
+        schema::<Prices>(),
+        schema::<PolicyReport>(),
+        schema::<Verdict>(),
+        schema::<Balances>(),
+        schema::<Comparison>(),
+        schema::<BreakevenQuestion>(),
+        schema::<Breakeven>(),
     ];
     for schema in schemas {
         let text = schema.to_string();

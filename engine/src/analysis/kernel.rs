@@ -3,7 +3,7 @@
 use crate::inputs::{Inputs, Place};
 use crate::lanes::Column;
 
-use super::metric::Metric;
+use crate::metric::Metric;
 use super::model::Outcomes;
 
 /// Whether the lanes compute what the base analysis would.

@@ -30,13 +30,11 @@ mod base;
 pub(crate) mod check;
 pub(crate) mod job;
 mod kernel;
-pub(crate) mod metric;
 pub(crate) mod model;
 pub(crate) mod result;
 
 pub use check::codes;
 pub use job::{Chunk, Job, Progress, UNFINISHED};
-pub use metric::Metric;
 pub use result::AnalysisResult;
 
 use base::BaseStage;

@@ -6,7 +6,7 @@ use crate::lanes::{Column, TILE};
 use crate::trace::Plain;
 
 use super::kernel::{Kernel, lanes_suffice};
-use super::metric::Metric;
+use crate::metric::Metric;
 
 /// What became of the samples of a tile.
 #[derive(Debug, Clone)]

@@ -50,8 +50,11 @@ pub struct BaseAnalysis {
     pub lcop_usd_per_t: f64,
     /// Levelized cost per tonne of main product after selling the co-products.
     pub lcop_net_usd_per_t: f64,
-    /// Cash flow by year, from year 0 (investment) to the last year of operation.
+    /// Cash flow by year, from the first year of construction to the last year of operation.
     pub cash_flow_usd: Vec<f64>,
+    /// The year that the cash flow begins with; 0, the year before operation, where left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cash_flow_first_year: i32,
     /// Net present value.
     pub npv_usd: f64,
     /// Internal rate of return, per year.
@@ -66,6 +69,10 @@ pub struct BaseAnalysis {
     pub msp_usd_per_gj: Answer,
     /// What avoiding a tonne of CO2e costs against the fossil comparator.
     pub abatement_usd_per_t: Answer,
+}
+
+fn is_zero(year: &i32) -> bool {
+    *year == 0
 }
 
 /// One feedstock's use.
@@ -116,8 +123,11 @@ pub struct ProductResult {
     pub usd_per_yr: f64,
     /// Share of the energy out.
     pub energy_share: f64,
-    /// Emissions allocated by energy, in tCO2e.
+    /// Emissions allocated to the product, by energy unless chosen otherwise, in tCO2e.
     pub co2e_t_per_yr: f64,
+    /// Its own carbon intensity, where emissions are not allocated by energy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ci_g_per_mj: Option<f64>,
 }
 
 /// Operating cost per year.

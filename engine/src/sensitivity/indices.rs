@@ -9,7 +9,7 @@ use super::index_result::{IndexCounts, MetricIndices, SobolIndex, SobolResult};
 use super::rows::{PivotRows, Plan, Rows};
 use crate::analysis::check::Complaints;
 use crate::analysis::job::{Stages, Work};
-use crate::analysis::metric::Metric;
+use crate::metric::Metric;
 use crate::analysis::model::{BaseModel, Model};
 use crate::analysis::result::AnalysisResult;
 use crate::failure::Failure;

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::breakeven::{Bracket, Breakevens};
 use super::scan::{Asked, Plan, Points, Scan, Values, known};
 use crate::analysis::check::{Complaints, codes};
-use crate::analysis::metric::Metric;
+use crate::metric::Metric;
 use crate::analysis::model::BaseModel;
 use crate::analysis::result::AnalysisResult;
 use crate::failure::Failure;

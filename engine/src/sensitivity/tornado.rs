@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::scan::{Asked, Plan, Points, Scan, Values, known};
 use crate::analysis::check::Complaints;
-use crate::analysis::metric::Metric;
+use crate::metric::Metric;
 use crate::analysis::model::BaseModel;
 use crate::analysis::result::AnalysisResult;
 use crate::failure::Failure;

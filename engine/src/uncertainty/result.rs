@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::monte_carlo::PILOT;
 use super::sketch::Sketch;
 use super::spec::MonteCarlo;
-use crate::analysis::metric::Metric;
+use crate::metric::Metric;
 use crate::failure::Failure;
 
 /// The code of a [`Failure`] without a single sample that has a result.

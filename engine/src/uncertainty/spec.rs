@@ -9,7 +9,7 @@ use super::draws::{Draws, Source};
 use super::sobol::Coordinate;
 use super::stream::Stream;
 use crate::analysis::check::Complaints;
-use crate::analysis::metric::Metric;
+use crate::metric::Metric;
 use crate::inputs::{Inputs, Invalid, Place};
 
 /// At most this many samples.
