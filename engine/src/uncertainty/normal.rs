@@ -39,14 +39,14 @@ pub(crate) fn quantile(p: f64) -> f64 {
 /// The quantiles of a column of probabilities.
 #[inline(always)]
 pub(crate) fn quantiles(column: &mut Column) {
-    let mut beyond = 0.0;
+    let mut beyond = 0;
     let given = *column;
     for i in 0..TILE {
         let p = given[i];
-        beyond += if 4.0 * p * (1.0 - p) < CENTRE_SHARE { 1.0 } else { 0.0 };
+        beyond |= u64::from(4.0 * p * (1.0 - p) < CENTRE_SHARE);
         column[i] = centre(p);
     }
-    if beyond > 0.0 {
+    if beyond != 0 {
         tails(&given, column);
     }
 }

@@ -36,20 +36,21 @@ impl ChunkSketch {
     #[inline(always)]
     pub fn take(&mut self, values: &Column) {
         let (centre, scale) = self.grid.unit();
-        let mut negative = 0.0;
+        let per_scale = 1.0 / scale;
+        let mut negative = 0;
         for start in (0..TILE).step_by(SUMS) {
             for lane in 0..SUMS {
                 let value = values[start + lane];
-                let t = (value - centre) / scale;
+                let t = (value - centre) * per_scale;
                 let t = if value.is_nan() { 0.0 } else { t };
                 self.sums[lane] += t;
                 self.squares[lane] += t * t;
-                self.least[lane] = self.least[lane].min(value);
-                self.greatest[lane] = self.greatest[lane].max(value);
-                negative += if value < 0.0 { 1.0 } else { 0.0 };
+                self.least[lane] = if value < self.least[lane] { value } else { self.least[lane] };
+                self.greatest[lane] = if value > self.greatest[lane] { value } else { self.greatest[lane] };
+                negative += u64::from(value < 0.0);
             }
         }
-        self.negative += negative as u64;
+        self.negative += negative;
         for bin in self.grid.bins(values) {
             self.counts[usize::from(bin)] += 1;
         }

@@ -1,0 +1,71 @@
+//! The rate at which an equal cash flow returns an investment.
+
+use super::operand::each;
+use super::returns::powers;
+use crate::lanes::{Column, TILE};
+
+/// Rates, and how far the last step of the search went.
+pub(super) struct Solved {
+    pub rate: Column,
+    step: Column,
+}
+
+impl Solved {
+    /// Whether the rate is good to 1e-9: the search has ended, and the rate is not so near 0 or −1 that digits are
+    /// lost.
+    #[inline(always)]
+    pub fn is_sure(&self, i: usize, yielded: f64, years: f64) -> bool {
+        let converged = self.step[i].abs() <= SMALL_STEP;
+        converged && yielded * years > LEAST_RETURN && (self.rate[i] * years).abs() > 1e-4 && yielded < 1e6
+    }
+}
+
+/// After such a step the next would be below 1e-11.
+const SMALL_STEP: f64 = 1e-7;
+const MAX_STEPS: usize = 12;
+/// Below this share of the investment earned back over the lifetime the rate is near −1.
+const LEAST_RETURN: f64 = 0.3;
+
+/// The rate r with `q = r / (1 − (1 + r)^−n) + w · r`, where q is the yearly cash flow and w the working capital per
+/// TCI.
+///
+/// The right side rises and is convex, between its tangent at 0 and its asymptote, whose nearer crossing with q is
+/// where Newton's method begins: it then comes down to r and never passes it.
+///
+/// # Source
+///
+/// q is the capital recovery factor of r where w = 0, see [`crf`](crate::finance::crf) and
+/// [`required_annual_cash_flow`](crate::finance::required_annual_cash_flow); Newton's method on convex functions:
+/// Ortega and Rheinboldt, *Iterative Solution of Nonlinear Equations in Several Variables*, section 13.3.
+#[inline(always)]
+pub(super) fn solve(yielded: &Column, working_capital: &Column, years: &Column, fixed_years: Option<f64>) -> Solved {
+    let q = each(|i| {
+        let least = LEAST_RETURN / years[i];
+        if yielded[i] > least { yielded[i] } else { least }
+    });
+    let mut rate = each(|i| {
+        let tangent = (q[i] - 1.0 / years[i]) / ((years[i] + 1.0) / (2.0 * years[i]) + working_capital[i]);
+        let asymptote = q[i] / (1.0 + working_capital[i]);
+        let start = if tangent < asymptote { tangent } else { asymptote };
+        if start > -0.9 { start } else { -0.9 }
+    });
+    let mut step = Column::of(0.0);
+    for _ in 0..MAX_STEPS {
+        let discount = each(|i| 1.0 / (1.0 + rate[i]));
+        let last = powers(&discount, years, fixed_years);
+        let mut moving = 0;
+        for i in 0..TILE {
+            let (r, w) = (rate[i], working_capital[i]);
+            let d = 1.0 - last[i];
+            let above = r * d + (w * r - q[i]) * (d * d);
+            let slope = d - r * years[i] * (last[i] * discount[i]) + w * (d * d);
+            step[i] = above / slope;
+            rate[i] = r - step[i];
+            moving |= u64::from(step[i].abs() > SMALL_STEP);
+        }
+        if moving == 0 {
+            break;
+        }
+    }
+    Solved { rate, step }
+}
