@@ -36,11 +36,13 @@ fn main() {
     for _ in 0..ROUNDS {
         times[0].push(timed(|| drop(black_box(run(&inputs, &monte_carlo(SAMPLES))))));
         times[1].push(timed(|| _ = black_box(by_hand::run(SAMPLES))));
-        times[2].push(timed(|| drop(black_box(on_threads(&inputs, &monte_carlo(4 * SAMPLES), 1)))));
-        times[3].push(timed(|| drop(black_box(on_threads(&inputs, &monte_carlo(4 * SAMPLES), 2)))));
+        times[2].push(wall(|| drop(black_box(on_threads(&inputs, &monte_carlo(4 * SAMPLES), 1)))));
+        times[3].push(wall(|| drop(black_box(on_threads(&inputs, &monte_carlo(4 * SAMPLES), 2)))));
         times[4].push(timed(|| drop(black_box(run(&inputs, &sobol(8192))))));
     }
-    let [engine, by_hand, one, two, sobol] = times.map(median);
+    // The best of threads that had both cores to themselves, if any had.
+    let (one, two) = (least(&times[2]), least(&times[3]));
+    let [engine, by_hand, _, _, sobol] = times.map(median);
     let rate = |samples: u64, time: f64| samples as f64 / time / 1e6;
     println!("Monte Carlo, 8 inputs, 5 metrics: {:.1} M samples/s", rate(SAMPLES, engine));
     println!("the same by hand: {:.1} M samples/s; engine / by hand {:.2}", rate(SAMPLES, by_hand), by_hand / engine);
@@ -151,10 +153,28 @@ fn on_threads(inputs: &Inputs, specification: &Value, threads: usize) -> Analysi
     job.into_inner().expect("no thread panics").finish().expect("there is a result")
 }
 
+/// Seconds that this thread was on a core meanwhile: neighbours on the machine move it little.
 fn timed(work: impl FnOnce()) -> f64 {
+    let start = (Instant::now(), on_core());
+    work();
+    let (wall, on_core) = (start.0.elapsed(), on_core().zip(start.1).map(|(end, start)| end - start));
+    on_core.unwrap_or(wall).max(Duration::from_nanos(1)).as_secs_f64()
+}
+
+/// Time on a core so far, where the system tells.
+fn on_core() -> Option<Duration> {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    schedstat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+fn wall(work: impl FnOnce()) -> f64 {
     let start = Instant::now();
     work();
-    start.elapsed().max(Duration::from_nanos(1)).as_secs_f64()
+    start.elapsed().as_secs_f64()
+}
+
+fn least(times: &[f64]) -> f64 {
+    times.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 fn median(mut times: Vec<f64>) -> f64 {

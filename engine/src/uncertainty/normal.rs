@@ -55,7 +55,9 @@ pub(crate) fn quantiles(column: &mut Column) {
 #[inline(never)]
 fn tails(given: &Column, column: &mut Column) {
     for i in 0..TILE {
-        column[i] = quantile(given[i]);
+        if 4.0 * given[i] * (1.0 - given[i]) < CENTRE_SHARE {
+            column[i] = quantile(given[i]);
+        }
     }
 }
 
@@ -166,8 +168,8 @@ mod tests {
         for step in -100..=0 {
             let z = f64::from(step) / 20.0;
             let back = quantile(probability(z));
-            // Ten digits are what erfc has in its tail.
-            assert!((back - z).abs() <= 1e-11 * z.abs().max(0.1), "{z}: {back}");
+            // Ten digits are what erfc has here.
+            assert!((back - z).abs() <= 1e-10 * z.abs().max(0.1), "{z}: {back}");
         }
     }
 

@@ -264,8 +264,8 @@ impl Tile<'_> {
         let opex = each(|i| direct[i] + indirect[i]);
         let yields = kernel.yields.sum(inputs);
         let production = each(|i| capacity[i] * yields[i]);
-        let main_yield = kernel.main_yield.at(inputs);
-        let main = each(|i| capacity[i] * main_yield[i]);
+        let per_production = self.reciprocal(&production, kernel.yields.is_fixed());
+        let per_main = self.per_main(doubt);
         let (annuity, crf, last) = kernel.rate.factors(inputs, doubt);
         let cost = each(|i| tci[i] * crf[i] + opex[i]);
 
@@ -280,11 +280,12 @@ impl Tile<'_> {
             tci: &tci,
             working_capital,
             years,
+            per_year: kernel.rate.per_year(inputs),
             fixed_years: kernel.rate.years.value(),
             annual: if kernel.needs.returns { self.annual(&tci, &opex, &revenue) } else { zero },
         };
         let msp = if kernel.needs.price {
-            let required = Required { crf: &crf, tci: &tci, opex: &opex, co_revenue: &co_revenue, main: &main };
+            let required = Required { crf: &crf, tci: &tci, opex: &opex, co_revenue: &co_revenue, per_main: &per_main };
             self.msp(&required, &carbon, doubt)
         } else {
             zero
@@ -296,8 +297,8 @@ impl Tile<'_> {
 
         for (metric, value) in kernel.metrics.iter().zip(values.iter_mut()) {
             *value = match metric {
-                Metric::Lcop => each(|i| cost[i] / production[i]),
-                Metric::LcopNet => each(|i| (cost[i] - co_revenue[i]) / main[i]),
+                Metric::Lcop => each(|i| cost[i] * per_production[i]),
+                Metric::LcopNet => each(|i| (cost[i] - co_revenue[i]) * per_main[i]),
                 Metric::Npv => each(|i| {
                     let working_capital = working_capital[i] * tci[i];
                     flow.annual[i] * annuity[i] - tci[i] - working_capital * (1.0 - last[i])
@@ -319,19 +320,26 @@ impl Tile<'_> {
                 Metric::DiscountedPayback => Column::of(f64::NAN),
             };
         }
-        self.tidy(values, doubt);
     }
 
-    /// Results too large to be trusted are doubtful; none is a negative zero.
+    /// One over a production, which only varies with the capacity where the yields are fixed.
     #[inline(always)]
-    fn tidy(&self, values: &mut [Column], doubt: &mut Column) {
-        const LARGE: f64 = 1e200;
-        for value in values {
-            for i in 0..TILE {
-                doubt[i] += if value[i] > LARGE || value[i] < -LARGE { 1.0 } else { 0.0 };
-                value[i] += 0.0;
-            }
+    fn reciprocal(&self, production: &Column, fixed_yields: bool) -> Column {
+        if fixed_yields && self.kernel.capacity.value().is_some() {
+            return Column::of(1.0 / production[0]);
         }
+        each(|i| 1.0 / production[i])
+    }
+
+    /// One over the production of the main product. Next to no production makes costs that are too large: doubtful.
+    #[inline(always)]
+    fn per_main(&self, doubt: &mut Column) -> Column {
+        let (capacity, per_capacity) = (self.kernel.capacity.at(self.inputs), self.kernel.main_yield.at(self.inputs));
+        let main = each(|i| capacity[i] * per_capacity[i]);
+        for i in 0..TILE {
+            doubt[i] += if main[i] > 1e-6 { 0.0 } else { 1.0 };
+        }
+        self.reciprocal(&main, self.kernel.main_yield.value().is_some())
     }
 
     #[inline(always)]
@@ -377,10 +385,10 @@ impl Tile<'_> {
     /// Cash flow of a year of operation.
     #[inline(always)]
     fn annual(&self, tci: &Column, opex: &Column, revenue: &Column) -> Column {
-        let (years, tax_rate) = (self.kernel.rate.years.at(self.inputs), self.kernel.tax_rate.at(self.inputs));
+        let (per_year, tax_rate) = (self.kernel.rate.per_year(self.inputs), self.kernel.tax_rate.at(self.inputs));
         each(|i| {
             let gross = revenue[i] - opex[i];
-            let taxed = gross - tci[i] / years[i];
+            let taxed = gross - tci[i] * per_year[i];
             let taxed = if taxed > 0.0 { taxed } else { 0.0 };
             gross - taxed * tax_rate[i]
         })
@@ -388,20 +396,25 @@ impl Tile<'_> {
 
     #[inline(always)]
     fn msp(&self, required: &Required<'_>, carbon: &Carbon, doubt: &mut Column) -> Column {
-        let Required { crf, tci, opex, co_revenue, main } = required;
+        let Required { crf, tci, opex, co_revenue, per_main } = required;
         let kernel = self.kernel;
-        let (rate, years) = (kernel.rate.rate.at(self.inputs), kernel.rate.years.at(self.inputs));
+        let rate = kernel.rate.rate.at(self.inputs);
+        let per_year = kernel.rate.per_year(self.inputs);
         let (working_capital, tax_rate) = (kernel.working_capital.at(self.inputs), kernel.tax_rate.at(self.inputs));
         let sensitivity = kernel.main_sensitivity.at(self.inputs);
         for i in 0..TILE {
             doubt[i] += if tax_rate[i] < 0.9999 { 0.0 } else { 1.0 };
         }
+        let per_kept = match kernel.tax_rate.value() {
+            Some(tax_rate) => Column::of(1.0 / (1.0 - tax_rate)),
+            None => each(|i| 1.0 / (1.0 - tax_rate[i])),
+        };
         each(|i| {
             let cash_flow = tci[i] * (crf[i] + working_capital[i] * rate[i]);
-            let depreciation = tci[i] / years[i];
-            let taxed = (cash_flow - tax_rate[i] * depreciation) / (1.0 - tax_rate[i]);
+            let depreciation = tci[i] * per_year[i];
+            let taxed = (cash_flow - tax_rate[i] * depreciation) * per_kept[i];
             let gross = if cash_flow <= depreciation { cash_flow } else { taxed };
-            (gross + opex[i] - co_revenue[i]) / main[i] - sensitivity[i] * carbon.saved[i]
+            (gross + opex[i] - co_revenue[i]) * per_main[i] - sensitivity[i] * carbon.saved[i]
         })
     }
 
@@ -423,7 +436,8 @@ struct Required<'a> {
     tci: &'a Column,
     opex: &'a Column,
     co_revenue: &'a Column,
-    main: &'a Column,
+    /// One over the production of the main product.
+    per_main: &'a Column,
 }
 
 /// A column of numbers, some of which are doubtful.

@@ -67,6 +67,11 @@ impl Sum {
         self.fixed == 0.0 && self.varied.is_empty()
     }
 
+    /// Whether it is the same for all samples.
+    pub fn is_fixed(&self) -> bool {
+        self.varied.is_empty()
+    }
+
     #[inline(always)]
     pub fn sum(&self, inputs: &[Column]) -> Column {
         let mut sum = Column::of(self.fixed);

@@ -1,7 +1,7 @@
 //! The rate at which an equal cash flow returns an investment.
 
 use super::operand::each;
-use super::returns::powers;
+use super::returns::{Flow, powers};
 use crate::lanes::{Column, TILE};
 
 /// Rates, and how far the last step of the search went.
@@ -38,13 +38,15 @@ const LEAST_RETURN: f64 = 0.3;
 /// [`required_annual_cash_flow`](crate::finance::required_annual_cash_flow); Newton's method on convex functions:
 /// Ortega and Rheinboldt, *Iterative Solution of Nonlinear Equations in Several Variables*, section 13.3.
 #[inline(always)]
-pub(super) fn solve(yielded: &Column, working_capital: &Column, years: &Column, fixed_years: Option<f64>) -> Solved {
+pub(super) fn solve(flow: &Flow<'_>, yielded: &Column) -> Solved {
+    let Flow { working_capital, years, per_year, .. } = flow;
     let q = each(|i| {
-        let least = LEAST_RETURN / years[i];
+        let least = LEAST_RETURN * per_year[i];
         if yielded[i] > least { yielded[i] } else { least }
     });
     let mut rate = each(|i| {
-        let tangent = (q[i] - 1.0 / years[i]) / ((years[i] + 1.0) / (2.0 * years[i]) + working_capital[i]);
+        let slope = 0.5 + 0.5 * per_year[i];
+        let tangent = (q[i] - per_year[i]) / (slope + working_capital[i]);
         let asymptote = q[i] / (1.0 + working_capital[i]);
         let start = if tangent < asymptote { tangent } else { asymptote };
         if start > -0.9 { start } else { -0.9 }
@@ -52,7 +54,7 @@ pub(super) fn solve(yielded: &Column, working_capital: &Column, years: &Column, 
     let mut step = Column::of(0.0);
     for _ in 0..MAX_STEPS {
         let discount = each(|i| 1.0 / (1.0 + rate[i]));
-        let last = powers(&discount, years, fixed_years);
+        let last = powers(&discount, years, flow.fixed_years);
         let mut moving = 0;
         for i in 0..TILE {
             let (r, w) = (rate[i], working_capital[i]);

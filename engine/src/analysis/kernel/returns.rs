@@ -16,6 +16,16 @@ impl Rate {
         Self { rate, years }
     }
 
+    /// One over the lifetime.
+    #[inline(always)]
+    pub fn per_year(&self, inputs: &[Column]) -> Column {
+        if let Some(years) = self.years.value() {
+            return Column::of(1.0 / years);
+        }
+        let years = self.years.at(inputs);
+        each(|i| 1.0 / years[i])
+    }
+
     /// Annuity, CRF and the discount factor of the last year.
     ///
     /// # Formula
@@ -64,6 +74,8 @@ pub(super) struct Flow<'a> {
     /// Per TCI.
     pub working_capital: &'a Column,
     pub years: &'a Column,
+    /// One over the years.
+    pub per_year: Column,
     pub fixed_years: Option<f64>,
     pub annual: Column,
 }
@@ -96,7 +108,7 @@ impl Flow<'_> {
     #[inline(always)]
     pub fn irr(&self, doubt: &mut Column) -> Column {
         let yielded = each(|i| self.annual[i] / self.tci[i]);
-        let solved = rate::solve(&yielded, self.working_capital, self.years, self.fixed_years);
+        let solved = rate::solve(self, &yielded);
         each_with_doubt(doubt, |i| {
             let loses = yielded[i] <= 0.0 && self.working_capital[i] == 0.0 && yielded[i] < -1e-12;
             (if loses { f64::NAN } else { solved.rate[i] }, !loses && !solved.is_sure(i, yielded[i], self.years[i]))
