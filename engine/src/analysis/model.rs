@@ -168,11 +168,11 @@ mod tests {
     fn tolerance(metric: Metric, of: impl Fn(Metric) -> f64) -> f64 {
         let yearly = of(Metric::Opex).abs() + of(Metric::Revenue).abs() + of(Metric::Tci);
         let size = match metric {
-            Metric::Npv => 100.0 * yearly,
+            Metric::Npv => 30.0 * yearly,
             Metric::Irr => return 1e-9 * (1.0 + of(Metric::Irr).abs()),
             Metric::Payback => return 0.0,
-            Metric::Lcop | Metric::LcopNet | Metric::Msp => 100.0 * yearly / of(Metric::Production),
-            Metric::MspPerEnergy => 10.0 * yearly / of(Metric::Production),
+            Metric::Lcop | Metric::LcopNet | Metric::Msp => 10.0 * yearly / of(Metric::Production),
+            Metric::MspPerEnergy => yearly / of(Metric::Production),
             // The difference of two CIs is in the denominator.
             Metric::Abatement => 1e4 * (of(Metric::Abatement).abs() + yearly / of(Metric::Production)),
             Metric::Ci => 1e3 + of(metric).abs(),
@@ -254,8 +254,8 @@ mod tests {
             .collect();
         let model = BaseModel::new(&base, places.clone(), METRICS.to_vec());
         let mut columns: Vec<Column> = places.iter().map(|place| Column::of(base.number(*place))).collect();
-        for i in 0..TILE {
-            columns[0][i] *= 0.9 + 0.003 * i as f64;
+        for (i, price) in columns[0].iter_mut().enumerate() {
+            *price *= 0.9 + 0.003 * i as f64;
         }
         let doubtful = model.kernel.as_ref().unwrap().evaluate(&mut columns, &mut Outcomes::of(METRICS.len()));
         assert_eq!(doubtful, 0);

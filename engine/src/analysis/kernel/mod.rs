@@ -206,13 +206,18 @@ impl Kernel {
     fn check_balances(&self, inputs: &[Column], doubt: &mut Column) {
         /// Sums in another order may differ by this much.
         const ROUNDING: f64 = 1e-11;
-        let (yields, energy) = (self.yields.sum(inputs), self.energy.sum(inputs));
+        if !(self.yields.is_fixed() && self.energy.is_fixed()) {
+            let (yields, energy) = (self.yields.sum(inputs), self.energy.sum(inputs));
+            let main = self.main_yield.at(inputs);
+            for i in 0..TILE {
+                let made = yields[i] <= 1.0 + SUM_TOLERANCE - ROUNDING && main[i] > 1e-9 && energy[i] > 1e-9;
+                doubt[i] += if made { 0.0 } else { 1.0 };
+            }
+        }
         let (out, fed) = (self.carbon_out.sum(inputs), self.carbon_fed.sum(inputs));
-        let main = self.main_yield.at(inputs);
         for i in 0..TILE {
-            let made = yields[i] <= 1.0 + SUM_TOLERANCE - ROUNDING && main[i] > 1e-9 && energy[i] > 1e-9;
             let balanced = out[i] <= fed[i] + SUM_TOLERANCE - ROUNDING && fed[i] > 1e-9;
-            doubt[i] += if made && balanced { 0.0 } else { 1.0 };
+            doubt[i] += if balanced { 0.0 } else { 1.0 };
         }
     }
 }
@@ -279,6 +284,7 @@ impl Tile<'_> {
         let flow = Flow {
             tci: &tci,
             working_capital,
+            fixed_working_capital: kernel.working_capital.value().is_some(),
             years,
             per_year: kernel.rate.per_year(inputs),
             fixed_years: kernel.rate.years.value(),

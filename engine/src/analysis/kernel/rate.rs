@@ -44,10 +44,10 @@ pub(super) fn solve(flow: &Flow<'_>, yielded: &Column) -> Solved {
         let least = LEAST_RETURN * per_year[i];
         if yielded[i] > least { yielded[i] } else { least }
     });
+    let Start { per_tangent, per_asymptote } = Start::of(flow);
     let mut rate = each(|i| {
-        let slope = 0.5 + 0.5 * per_year[i];
-        let tangent = (q[i] - per_year[i]) / (slope + working_capital[i]);
-        let asymptote = q[i] / (1.0 + working_capital[i]);
+        let tangent = (q[i] - per_year[i]) * per_tangent[i];
+        let asymptote = q[i] * per_asymptote[i];
         let start = if tangent < asymptote { tangent } else { asymptote };
         if start > -0.9 { start } else { -0.9 }
     });
@@ -70,4 +70,23 @@ pub(super) fn solve(flow: &Flow<'_>, yielded: &Column) -> Solved {
         }
     }
     Solved { rate, step }
+}
+
+/// One over the slopes of the tangent at 0, (n + 1) / 2n + w, and of the asymptote, 1 + w.
+struct Start {
+    per_tangent: Column,
+    per_asymptote: Column,
+}
+
+impl Start {
+    #[inline(always)]
+    fn of(flow: &Flow<'_>) -> Self {
+        let Flow { working_capital, per_year, .. } = flow;
+        let per_tangent = |i: usize| 1.0 / (0.5 + 0.5 * per_year[i] + working_capital[i]);
+        let per_asymptote = |i: usize| 1.0 / (1.0 + working_capital[i]);
+        if flow.fixed_years.is_some() && flow.fixed_working_capital {
+            return Self { per_tangent: Column::of(per_tangent(0)), per_asymptote: Column::of(per_asymptote(0)) };
+        }
+        Self { per_tangent: each(per_tangent), per_asymptote: each(per_asymptote) }
+    }
 }

@@ -73,6 +73,8 @@ pub(super) struct Flow<'a> {
     pub tci: &'a Column,
     /// Per TCI.
     pub working_capital: &'a Column,
+    /// Whether that is the same for all samples.
+    pub fixed_working_capital: bool,
     pub years: &'a Column,
     /// One over the years.
     pub per_year: Column,
