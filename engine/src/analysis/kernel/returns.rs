@@ -1,7 +1,8 @@
 //! Interest, and what an equal cash flow in all years of operation returns.
 
 use super::operand::{Operand, each};
-use super::{each_with_doubt, rate};
+use super::rate;
+use super::tile::each_with_doubt;
 use crate::finance;
 use crate::lanes::{Column, TILE, power};
 
