@@ -36,18 +36,20 @@ impl ChunkSketch {
     #[inline(always)]
     pub fn take(&mut self, values: &Column) {
         let distances = self.grid.distances(values);
+        let Self { mut sums, mut squares, mut least, mut greatest, .. } = *self;
         let mut negative = 0;
         for start in (0..TILE).step_by(SUMS) {
             for lane in 0..SUMS {
                 let (value, distance) = (values[start + lane], distances[start + lane]);
                 let t = if distance.is_nan() { 0.0 } else { distance };
-                self.sums[lane] += t;
-                self.squares[lane] += t * t;
-                self.least[lane] = if value < self.least[lane] { value } else { self.least[lane] };
-                self.greatest[lane] = if value > self.greatest[lane] { value } else { self.greatest[lane] };
+                sums[lane] += t;
+                squares[lane] += t * t;
+                least[lane] = if value < least[lane] { value } else { least[lane] };
+                greatest[lane] = if value > greatest[lane] { value } else { greatest[lane] };
                 negative += u64::from(value < 0.0);
             }
         }
+        (self.sums, self.squares, self.least, self.greatest) = (sums, squares, least, greatest);
         self.negative += negative;
         for bin in self.grid.bins(&distances) {
             self.counts[usize::from(bin)] += 1;
