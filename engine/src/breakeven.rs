@@ -143,7 +143,7 @@ fn gap(document: &InputDocument, question: &BreakevenQuestion, field: &Field, va
     }
     let Ok(resolved) = resolve(&changed, None) else { return f64::NAN };
     let Ok(result) = analyse(&resolved.inputs, &mut Plain) else { return f64::NAN };
-    question.metric.of(&result).value().map_or(f64::NAN, |found| found - question.target)
+    question.metric.of(&result).map_or(f64::NAN, |found| found - question.target)
 }
 
 fn answer(values: Vec<f64>, asked: usize) -> Answer {

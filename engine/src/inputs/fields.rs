@@ -173,6 +173,8 @@ const FOSSIL: &str = "/fossil";
 const FINANCE: &str = "/finance";
 const POLICY: &str = "/policy";
 const CARBON: &str = "/carbon";
+/// The sections of switches: a plain scenario has none of them.
+pub(crate) const SWITCHES: [&str; 3] = [FINANCE, POLICY, CARBON];
 
 /// Calendar years that a plant may run in.
 const YEARS: Range = Range::whole(1990.0, 2200.0);

@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 use super::breakeven::{Bracket, Breakevens};
 use super::scan::{Asked, Plan, Points, Scan, Values, known};
 use crate::analysis::check::{Complaints, codes};
-use crate::metric::Metric;
 use crate::analysis::model::BaseModel;
 use crate::analysis::result::AnalysisResult;
 use crate::failure::Failure;
 use crate::inputs::{Inputs, Invalid, Place};
+use crate::metric::Metric;
 
 /// A sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -9,8 +9,8 @@ use super::draws::{Draws, Source};
 use super::sobol::Coordinate;
 use super::stream::Stream;
 use crate::analysis::check::Complaints;
-use crate::metric::Metric;
 use crate::inputs::{Inputs, Invalid, Place};
+use crate::metric::Metric;
 
 /// At most this many samples.
 pub const MAX_SAMPLES: u64 = 10_000_000;
