@@ -22,7 +22,7 @@ fn set(document: &mut InputDocument, pointer: &str, value: f64, unit: &str) {
 }
 
 fn metric(document: &InputDocument, metric: Metric) -> f64 {
-    metric.of(&analyse(&inputs(document), &mut Plain).unwrap()).value().unwrap()
+    metric.of(&analyse(&inputs(document), &mut Plain).unwrap()).unwrap()
 }
 
 #[track_caller]
@@ -250,7 +250,7 @@ fn contributions_sum_to_the_difference_for_any_two_default_sets_and_every_metric
     let malaysia = inputs_document("HEFA", "Malaysia");
     let biomass = inputs_document("FT-BtL", "USA");
     let scenarios = [("usa", &usa), ("malaysia", &malaysia), ("biomass", &biomass)];
-    for metric in Metric::ALL {
+    for &metric in Metric::ALL {
         let comparison = compare(&scenarios, metric);
         assert!(comparison.scenarios[0].changes.is_empty());
         for compared in &comparison.scenarios[1..] {
