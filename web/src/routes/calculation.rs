@@ -43,7 +43,6 @@ use crate::{
     idempotency::{self, RequestKey},
     page::{Page, Range},
     prefer::{PREFERENCE_APPLIED, Wait},
-    problem::ProblemBody,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -52,7 +51,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(status))
         .routes(routes!(calculate_now))
         .routes(routes!(result))
-        .routes(routes!(list))
+        .routes(routes!(list_runs))
         .routes(routes!(quick))
 }
 
@@ -73,21 +72,25 @@ pub(super) async fn accept(app: &App, caller: Caller, key: Option<Key>, id: Scen
     }
 }
 
-/// Begins a calculation and answers at once. Asked again, it answers with the same run; when the
-/// stored result is of these very inputs, with the run that gave it. With `Prefer: wait=N` it answers
+/// Begins a calculation and answers at once.
+///
+/// The run that it answers with is stored and is not lost. Asked again, it answers with the same run; when
+/// the stored result is of these very inputs, with the run that gave it. With `Prefer: wait=N` it answers
 /// when the run has ended, or after N seconds.
 #[utoipa::path(
-    post, path = "/scenarios/{id}/calculate", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path)),
+    post, path = "/scenarios/{id}/calculate", tag = "calculation",
+    params(
+        ("id" = ScenarioId, Path),
+        ("Idempotency-Key" = Option<String>, Header),
+        ("Prefer" = Option<String>, Header),
+    ),
     responses(
-        (status = 200, description = "The result is there already", body = RunView),
+        (status = 200, description = "The result is there; Location says where", body = RunView,
+            headers(("Location"))),
         (status = 202, description = "Accepted; Location says where to watch", body = RunView),
-        (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "A run of other inputs is in motion", body = ProblemBody),
-        (status = 422, description = "The inputs are incomplete or wrong", body = ProblemBody),
-        (status = 503, description = "The pool is full; try again", body = ProblemBody),
+        (status = 403, description = "another's scenario, or a viewer asks"),
+        (status = 409, description = "`calculation.in_motion`: a run of other inputs is in motion; wait for it or cancel it"),
+        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where"),
     )
 )]
 async fn calculate(
@@ -114,19 +117,18 @@ fn accepted(run: Run) -> Response {
     (StatusCode::ACCEPTED, headers, Json(RunView::from(run))).into_response()
 }
 
-/// Calculates and waits for the result; answers 202 when it takes longer than the service waits.
+/// Calculates and waits for the result.
+///
+/// It waits up to 20 s, unless configured otherwise, and then answers 202 with the run, which goes on.
 #[utoipa::path(
-    post, path = "/scenarios/{id}/calculate/sync", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), TraceQuery),
+    post, path = "/scenarios/{id}/calculate/sync", tag = "calculation",
+    params(("id" = ScenarioId, Path), ("Idempotency-Key" = Option<String>, Header), TraceQuery),
     responses(
         (status = 200, description = "How the run ended", body = ResultView),
         (status = 202, description = "It takes longer; Location says where to watch", body = RunView),
-        (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "A run of other inputs is in motion", body = ProblemBody),
-        (status = 422, description = "The inputs are incomplete or wrong", body = ProblemBody),
-        (status = 503, description = "The pool is full; try again", body = ProblemBody),
+        (status = 403, description = "another's scenario, or a viewer asks"),
+        (status = 409, description = "`calculation.in_motion`: a run of other inputs is in motion; wait for it or cancel it"),
+        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where"),
     )
 )]
 async fn calculate_now(
@@ -166,13 +168,11 @@ async fn find_run(app: &App, caller: Caller, scenario: ScenarioId, run: RunId) -
 }
 
 /// Where the scenario's latest run stands.
+///
+/// Until it was calculated for the first time there is none: 404.
 #[utoipa::path(
-    get, path = "/scenarios/{id}/calculate/status", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path)),
-    responses(
-        (status = 200, body = RunView), (status = 401, body = ProblemBody),
-        (status = 404, description = "No such scenario, or it was never calculated", body = ProblemBody),
-    )
+    get, path = "/scenarios/{id}/calculate/status", tag = "calculation", params(("id" = ScenarioId, Path)),
+    responses((status = 200, description = "The run", body = RunView))
 )]
 async fn status(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<RunView>, Problem> {
     let latest = app.database.read(move |c| Box::pin(runs::list(c, caller.access(), id, Window::first(1)))).await?;
@@ -180,16 +180,15 @@ async fn status(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) 
     run.map(|run| Json(run.into())).ok_or_else(|| Problem::not_found("run of a scenario"))
 }
 
-/// Calls the run in motion off; the scenario is again what it was before.
+/// Calls the run in motion off.
+///
+/// The scenario is again what it was before.
 #[utoipa::path(
-    delete, path = "/scenarios/{id}/calculate", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path)),
+    delete, path = "/scenarios/{id}/calculate", tag = "calculation", params(("id" = ScenarioId, Path)),
     responses(
         (status = 200, description = "The run, cancelled", body = RunView),
-        (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "Nothing is in motion", body = ProblemBody),
+        (status = 403, description = "another's scenario, or a viewer asks"),
+        (status = 409, description = "`run.not_in_motion`: nothing is being calculated"),
     )
 )]
 async fn cancel(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<RunView>, Problem> {
@@ -211,16 +210,13 @@ struct TraceQuery {
     trace: bool,
 }
 
-/// The result that stands: of the run that ended last, or of the one before while another is in
-/// motion.
+/// The result that stands.
+///
+/// Of the run that ended last, or of the one before while another is in motion; 404 until there is one.
 #[utoipa::path(
-    get, path = "/scenarios/{id}/result", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), TraceQuery),
-    responses(
-        (status = 200, description = "How the run ended", body = ResultView),
-        (status = 401, body = ProblemBody),
-        (status = 404, description = "No such scenario, or it has no result yet", body = ProblemBody),
-    )
+    get, path = "/scenarios/{id}/result", tag = "calculation",
+    params(("id" = ScenarioId, Path), ("If-None-Match" = Option<String>, Header), TraceQuery),
+    responses((status = 200, description = "How the run ended", body = ResultView))
 )]
 async fn result(
     State(app): State<App>,
@@ -256,18 +252,17 @@ async fn render(app: &App, scenario: &Scenario, run: Run, trace: bool) -> Result
             Some(Computed { result, resolved_inputs: resolved.values, trace })
         }
     };
-    Ok(ResultView { run: run.into(), stale, computed })
+    Ok(ResultView::new(run, stale, computed))
 }
 
 /// A scenario's runs, newest first.
+///
+/// A page at a time.
 #[utoipa::path(
-    get, path = "/scenarios/{id}/runs", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), Range),
-    responses(
-        (status = 200, body = Page<RunView>), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
-    )
+    get, path = "/scenarios/{id}/runs", tag = "calculation", params(("id" = ScenarioId, Path), Range),
+    responses((status = 200, description = "A page of runs", body = Page<RunView>))
 )]
-async fn list(
+async fn list_runs(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ScenarioId>,
@@ -315,14 +310,15 @@ struct QuickRequest {
     inputs: InputDocument,
 }
 
-/// Calculates at once; nothing is stored.
+/// Calculates at once, without a scenario.
+///
+/// Nothing is stored. Inputs that are left out come from the default set of process, feedstock and country.
 #[utoipa::path(
-    post, path = "/calculate/quick", tag = "calculation", security(("bearer" = [])), params(TraceQuery),
+    post, path = "/calculate/quick", tag = "calculation", params(TraceQuery), request_body = QuickRequest,
     responses(
-        (status = 200, body = Computed), (status = 401, body = ProblemBody),
-        (status = 422, description = "An input is wrong, or the calculation failed", body = ProblemBody),
-        (status = 500, description = "The engine met a defect of its own", body = ProblemBody),
-        (status = 503, description = "The pool is full; try again", body = ProblemBody),
+        (status = 200, description = "The result and its inputs", body = Computed),
+        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where; \
+            `calculation.failed`: the inputs have no result"),
     )
 )]
 async fn quick(
