@@ -19,6 +19,7 @@ mod ownership;
 mod process;
 mod projects;
 mod python;
+mod python_client;
 mod redis;
 mod refusals;
 mod repeats;
