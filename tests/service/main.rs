@@ -25,6 +25,7 @@ mod refusals;
 mod repeats;
 mod requests;
 mod scenarios;
+mod schemathesis;
 mod sessions;
 mod users;
 mod versions;
