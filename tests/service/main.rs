@@ -11,6 +11,7 @@ mod description;
 mod drain;
 mod faults;
 mod health;
+mod injection;
 mod keys;
 mod limits;
 mod matrix;
