@@ -36,15 +36,18 @@ const TOO_MANY: &str = "`rate_limited`: too many requests; wait for Retry-After"
 const DEFECT: &str = "`internal`: the service met a defect of its own; report the `trace_id`";
 const UNAVAILABLE: &str = "`unavailable`: something is away or full; send the same again after Retry-After";
 
-const SHARED: [Shared; 12] = [
+const SHARED: [Shared; 15] = [
     Shared { name: "MalformedBody", status: 400, text: MALFORMED },
     Shared { name: "MalformedQuery", status: 400, text: QUERY },
     Shared { name: "Unauthorized", status: 401, text: UNAUTHORIZED },
     Shared { name: "Forbidden", status: 403, text: FORBIDDEN },
     Shared { name: "NotFound", status: 404, text: NOT_FOUND },
+    Shared { name: "Contended", status: 409, text: CONTENDED },
     Shared { name: "VersionChanged", status: 412, text: CHANGED },
     Shared { name: "BodyTooLarge", status: 413, text: TOO_LARGE },
     Shared { name: "MediaType", status: 415, text: MEDIA_TYPE },
+    Shared { name: "InvalidBody", status: 422, text: INVALID },
+    Shared { name: "OutOfRange", status: 422, text: BOUNDS },
     Shared { name: "VersionRequired", status: 428, text: NO_VERSION },
     Shared { name: "RateLimited", status: 429, text: TOO_MANY },
     Shared { name: "Internal", status: 500, text: DEFECT },
