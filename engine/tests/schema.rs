@@ -54,3 +54,17 @@ fn a_quantity_needs_both_members_and_a_document_none() {
     assert_eq!(schema::<InputDocument>()["required"], Value::Null);
     assert_eq!(schema::<InputDocument>()["additionalProperties"], false);
 }
+
+#[test]
+fn the_example_of_a_result_is_the_worked_case() {
+    let case = include_str!("../../examples/hefa-uco-usa.json");
+    let case: Value = serde_json::from_str(case).unwrap();
+    let given: InputDocument = serde_json::from_value(case["inputs"].clone()).unwrap();
+    let inputs = safire_engine::resolve(&given, None).unwrap().inputs;
+    let result = serde_json::to_value(safire_engine::analyse(&inputs, &mut safire_engine::Plain).unwrap()).unwrap();
+    for (name, property) in schema::<BaseAnalysis>()["properties"].as_object().unwrap() {
+        if let (Some(example), Some(found)) = (property["example"].as_f64(), result[name].as_f64()) {
+            assert!((example - found).abs() <= 1e-3 * found.abs(), "{name}: {example}, not {found}");
+        }
+    }
+}

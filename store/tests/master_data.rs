@@ -151,12 +151,12 @@ on_both_engines! {
     async fn a_change_of_another_edition_than_the_expected_one_writes_nothing(database: &TestDatabase) {
         let mut c = database.prepared().await;
         let price = |value| price(Ware::Product, "jet", None, value);
-        let first = master_data::set_price(&mut c, price(2500.0), Some(1)).await.unwrap();
+        let first = master_data::set_price(&mut c, price(2500.0), Some(vec![1])).await.unwrap();
         assert!(matches!(first, Edited::Done { edition: 2, .. }), "{first:?}");
         let before = master_data::load(&mut c).await.unwrap();
-        let late = master_data::set_price(&mut c, price(2600.0), Some(1)).await.unwrap();
+        let late = master_data::set_price(&mut c, price(2600.0), Some(vec![1])).await.unwrap();
         assert_eq!(late, Edited::Stale { edition: 2 });
-        let late = master_data::put_default_set(&mut c, usa(), Some(1)).await.unwrap();
+        let late = master_data::put_default_set(&mut c, usa(), Some(vec![1])).await.unwrap();
         assert_eq!(late, Edited::Stale { edition: 2 });
         assert_eq!(master_data::load(&mut c).await.unwrap(), before);
     }
@@ -179,7 +179,7 @@ on_both_engines! {
         let at_once = (0..4).map(|n| async move {
             let mut c = database.connect().await;
             let price = price(Ware::Product, "jet", None, 2000.0 + f64::from(n));
-            master_data::set_price(&mut c, price, Some(10)).await.unwrap()
+            master_data::set_price(&mut c, price, Some(vec![10])).await.unwrap()
         });
         let done = join_all(at_once).await.into_iter().filter(|e| matches!(e, Edited::Done { .. })).count();
         assert_eq!(done, 1);

@@ -26,7 +26,7 @@ use crate::{
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The longest key.
-const LONGEST: usize = 255;
+pub(crate) const LONGEST: usize = 255;
 
 /// The keys of the requests that this process is answering.
 #[derive(Clone, Default)]
@@ -63,7 +63,7 @@ impl RequestKey {
 
     async fn of(parts: &mut Parts, app: &App, body: &[u8]) -> Result<Self, Problem> {
         let Some(name) = parts.headers.get(IDEMPOTENCY_KEY) else { return Ok(Self(None)) };
-        let name = name.to_str().ok().filter(|name| (1..=LONGEST).contains(&name.len())).ok_or_else(malformed)?;
+        let name = name.to_str().ok().filter(|name| is_key(name)).ok_or_else(malformed)?;
         let (name, digest) = (name.to_owned(), digest(parts, body));
         let user = Caller::from_request_parts(parts, app).await?.user;
         let held = app.in_flight.enter(user, &name).ok_or_else(in_progress)?;
@@ -78,6 +78,10 @@ fn digest(parts: &Parts, body: &[u8]) -> String {
         hash.update(part);
     }
     hex(&hash.finalize())
+}
+
+fn is_key(name: &str) -> bool {
+    (1..=LONGEST).contains(&name.len()) && name.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 fn malformed() -> Problem {

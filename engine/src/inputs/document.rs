@@ -146,6 +146,11 @@ impl UtilityInputs {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(description = "A scenario's inputs. Whatever is left out comes from the default set.")]
 #[serde(remote = "Self", default, deny_unknown_fields, expecting = "an object with the scenario's inputs")]
+#[schema(example = json!({
+    "plant": { "capacity": { "value": 250, "unit": "kt/yr" } },
+    "feedstocks": { "UCO": { "price": { "value": 1.1, "unit": "USD/kg" } } },
+    "economics": { "discount_rate": { "value": 9, "unit": "%" } },
+}))]
 pub struct InputDocument {
     /// The plant as a whole.
     #[serde(skip_serializing_if = "PlantInputs::is_empty")]

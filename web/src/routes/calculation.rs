@@ -41,7 +41,7 @@ use crate::{
     extract::{Id, Query},
     idempotency::{self, OptionallyKeyed},
     prefer::{PREFERENCE_APPLIED, Wait},
-    problem::{ProblemBody, field_errors},
+    problem::field_errors,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -83,25 +83,24 @@ fn invalid_analysis(prefix: &str, invalid: &Invalid) -> Problem {
 /// Begins a calculation and answers at once.
 ///
 /// Without a body it is the base analysis; a body asks for another beside it: `monte-carlo`, `sobol`, `tornado`,
-/// `spider` or `sweep`. Asked again, it answers with the same run; when the stored result is of these very inputs,
-/// with the run that gave it. With `Prefer: wait=N` it answers when the run has ended, or after N seconds.
+/// `spider` or `sweep`. The run that it answers with is stored and is not lost. Asked again, it answers with the
+/// same run; when the stored result is of these very inputs, with the run that gave it. With `Prefer: wait=N` it
+/// answers when the run has ended, or after N seconds.
 #[utoipa::path(
-    post, path = "/scenarios/{id}/calculate", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path)),
-    request_body(content = Option<Analysis>, example = json!({
-        "analysis": "monte-carlo", "samples": 10000, "seed": 1, "metrics": ["npv", "msp"],
-        "inputs": [{ "input": "/feedstocks/UCO/price", "unit": "USD/t",
-                     "distribution": { "kind": "triangular", "min": 800, "mode": 930, "max": 1200 } }]
-    })),
+    post, path = "/scenarios/{id}/calculate", tag = "calculation",
+    params(
+        ("id" = ScenarioId, Path),
+        ("Idempotency-Key" = Option<String>, Header),
+        ("Prefer" = Option<String>, Header),
+    ),
+    request_body = Option<Analysis>,
     responses(
-        (status = 200, description = "The result is there already", body = RunView),
+        (status = 200, description = "The result is there; Location says where", body = RunView,
+            headers(("Location"))),
         (status = 202, description = "Accepted; Location says where to watch", body = RunView),
-        (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "A run of other inputs is in motion", body = ProblemBody),
-        (status = 422, description = "The inputs are incomplete or wrong", body = ProblemBody),
-        (status = 503, description = "The pool is full; try again", body = ProblemBody),
+        (status = 403, description = "another's scenario, or a viewer asks"),
+        (status = 409, description = "`calculation.in_motion`: a run of other inputs is in motion; wait for it or cancel it"),
+        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where"),
     )
 )]
 async fn calculate(
@@ -139,19 +138,19 @@ fn accepted(run: Run) -> Response {
     (StatusCode::ACCEPTED, headers, Json(RunView::from(run))).into_response()
 }
 
-/// Calculates and waits for the result; answers 202 when it takes longer than the service waits.
+/// Calculates and waits for the result.
+///
+/// It waits up to 20 s, unless configured otherwise, and then answers 202 with the run, which goes on.
 #[utoipa::path(
-    post, path = "/scenarios/{id}/calculate/sync", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), TraceQuery), request_body(content = Option<Analysis>),
+    post, path = "/scenarios/{id}/calculate/sync", tag = "calculation",
+    params(("id" = ScenarioId, Path), ("Idempotency-Key" = Option<String>, Header), TraceQuery),
+    request_body = Option<Analysis>,
     responses(
         (status = 200, description = "How the run ended", body = ResultView),
         (status = 202, description = "It takes longer; Location says where to watch", body = RunView),
-        (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "A run of other inputs is in motion", body = ProblemBody),
-        (status = 422, description = "The inputs are incomplete or wrong", body = ProblemBody),
-        (status = 503, description = "The pool is full; try again", body = ProblemBody),
+        (status = 403, description = "another's scenario, or a viewer asks"),
+        (status = 409, description = "`calculation.in_motion`: a run of other inputs is in motion; wait for it or cancel it"),
+        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where"),
     )
 )]
 async fn calculate_now(
@@ -187,13 +186,11 @@ async fn ended(app: &App, caller: Caller, mut run: Run, patience: Duration) -> R
 }
 
 /// Where the scenario's latest run stands.
+///
+/// Until it was calculated for the first time there is none: 404.
 #[utoipa::path(
-    get, path = "/scenarios/{id}/calculate/status", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path)),
-    responses(
-        (status = 200, body = StatusView), (status = 401, body = ProblemBody),
-        (status = 404, description = "No such scenario, or it was never calculated", body = ProblemBody),
-    )
+    get, path = "/scenarios/{id}/calculate/status", tag = "calculation", params(("id" = ScenarioId, Path)),
+    responses((status = 200, description = "The run", body = StatusView))
 )]
 async fn status(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<StatusView>, Problem> {
     let found = app
@@ -214,16 +211,15 @@ async fn status(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) 
     Ok(Json(StatusView { run: run.into(), queue_position, remaining_s }))
 }
 
-/// Calls the run in motion off; the scenario is again what it was before.
+/// Calls the run in motion off.
+///
+/// The scenario is again what it was before.
 #[utoipa::path(
-    delete, path = "/scenarios/{id}/calculate", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path)),
+    delete, path = "/scenarios/{id}/calculate", tag = "calculation", params(("id" = ScenarioId, Path)),
     responses(
         (status = 200, description = "The run, cancelled", body = RunView),
-        (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "Nothing is in motion", body = ProblemBody),
+        (status = 403, description = "another's scenario, or a viewer asks"),
+        (status = 409, description = "`run.not_in_motion`: nothing is being calculated"),
     )
 )]
 async fn cancel(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<RunView>, Problem> {
@@ -262,14 +258,15 @@ struct QuickRequest {
     analysis: Analysis,
 }
 
-/// Calculates at once; nothing is stored.
+/// Calculates at once, without a scenario.
+///
+/// Nothing is stored. Inputs that are left out come from the default set of process, feedstock and country.
 #[utoipa::path(
-    post, path = "/calculate/quick", tag = "calculation", security(("bearer" = [])), params(TraceQuery),
+    post, path = "/calculate/quick", tag = "calculation", params(TraceQuery), request_body = QuickRequest,
     responses(
-        (status = 200, body = Computed), (status = 401, body = ProblemBody),
-        (status = 422, description = "An input is wrong, or the calculation failed", body = ProblemBody),
-        (status = 500, description = "The engine met a defect of its own", body = ProblemBody),
-        (status = 503, description = "The pool is full; try again", body = ProblemBody),
+        (status = 200, description = "The result and its inputs", body = Computed),
+        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where; \
+            `calculation.failed`: the inputs have no result"),
     )
 )]
 async fn quick(

@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{App, Problem, auth::Caller, problem::ProblemBody};
+use crate::{App, Problem, auth::Caller};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -99,14 +99,12 @@ struct ProductInSet {
 
 /// The process technologies, with the pathways that have defaults.
 #[utoipa::path(
-    get, path = "/process-technologies", tag = "master data", security(("bearer" = [])),
+    get, path = "/process-technologies", tag = "master data",
     responses(
         (status = 200, description = "All process technologies", body = Vec<Listed>, example = json!([{
             "code": "HEFA", "name": "Hydroprocessed esters and fatty acids",
             "default_sets": [{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }],
         }])),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
 async fn process_technologies(State(app): State<App>, _: Caller) -> Result<Json<Vec<Listed>>, Problem> {
@@ -116,14 +114,12 @@ async fn process_technologies(State(app): State<App>, _: Caller) -> Result<Json<
 
 /// The countries, with the pathways that have defaults.
 #[utoipa::path(
-    get, path = "/countries", tag = "master data", security(("bearer" = [])),
+    get, path = "/countries", tag = "master data",
     responses(
         (status = 200, description = "All countries", body = Vec<Listed>, example = json!([{
             "code": "Malaysia", "name": "Malaysia",
             "default_sets": [{ "process": "HEFA", "feedstock": "UCO", "country": "Malaysia" }],
         }])),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
 async fn countries(State(app): State<App>, _: Caller) -> Result<Json<Vec<Listed>>, Problem> {
@@ -133,7 +129,7 @@ async fn countries(State(app): State<App>, _: Caller) -> Result<Json<Vec<Listed>
 
 /// The feedstocks, with price, yield, carbon content and CI by default set.
 #[utoipa::path(
-    get, path = "/feedstocks", tag = "master data", security(("bearer" = [])),
+    get, path = "/feedstocks", tag = "master data",
     responses(
         (status = 200, description = "All feedstocks", body = Vec<FeedstockView>, example = json!([{
             "code": "UCO", "name": "Used cooking oil",
@@ -144,8 +140,6 @@ async fn countries(State(app): State<App>, _: Caller) -> Result<Json<Vec<Listed>
                 "carbon_content": { "value": 0.78, "unit": "kg/kg" }, "ci": { "value": 46.526, "unit": "gCO2e/kg" },
             }],
         }])),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
 async fn feedstocks(State(app): State<App>, _: Caller) -> Result<Json<Vec<FeedstockView>>, Problem> {
@@ -160,7 +154,7 @@ async fn feedstocks(State(app): State<App>, _: Caller) -> Result<Json<Vec<Feedst
 
 /// The utilities, with price, yield and CI by default set.
 #[utoipa::path(
-    get, path = "/utilities", tag = "master data", security(("bearer" = [])),
+    get, path = "/utilities", tag = "master data",
     responses(
         (status = 200, description = "All utilities", body = Vec<Utility>, example = json!([{
             "code": "hydrogen", "name": "Hydrogen",
@@ -170,8 +164,6 @@ async fn feedstocks(State(app): State<App>, _: Caller) -> Result<Json<Vec<Feedst
                 "ci": { "value": 0, "unit": "gCO2e/kg" },
             }],
         }])),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
 async fn utilities(State(app): State<App>, _: Caller) -> Result<Json<Vec<Utility>>, Problem> {
@@ -186,7 +178,7 @@ async fn utilities(State(app): State<App>, _: Caller) -> Result<Json<Vec<Utility
 
 /// The products, with price, yield and properties by default set.
 #[utoipa::path(
-    get, path = "/products", tag = "master data", security(("bearer" = [])),
+    get, path = "/products", tag = "master data",
     responses(
         (status = 200, description = "All products", body = Vec<Product>, example = json!([{
             "code": "jet", "name": "Jet",
@@ -198,8 +190,6 @@ async fn utilities(State(app): State<App>, _: Caller) -> Result<Json<Vec<Utility
                 "price_sensitivity": { "value": 0, "unit": "USD/t per gCO2e/MJ" },
             }],
         }])),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
 async fn products(State(app): State<App>, _: Caller) -> Result<Json<Vec<Product>>, Problem> {

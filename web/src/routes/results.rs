@@ -26,11 +26,14 @@ use crate::{
     conditional::{Has, Tagged, not_modified},
     extract::{Id, InRun, Query},
     page::{Page, Range},
-    problem::ProblemBody,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(result)).routes(routes!(list)).routes(routes!(read)).routes(routes!(result_of))
+    OpenApiRouter::new()
+        .routes(routes!(result))
+        .routes(routes!(list_runs))
+        .routes(routes!(read_run))
+        .routes(routes!(result_of_run))
 }
 
 /// Whether to say how every number came about.
@@ -43,16 +46,13 @@ pub(super) struct TraceQuery {
     pub trace: bool,
 }
 
-/// The result that stands: of the run that ended last, or of the one before while another is in
-/// motion.
+/// The result that stands.
+///
+/// Of the run that ended last, or of the one before while another is in motion; 404 until there is one.
 #[utoipa::path(
-    get, path = "/scenarios/{id}/result", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), TraceQuery),
-    responses(
-        (status = 200, description = "How the run ended", body = ResultView),
-        (status = 401, body = ProblemBody),
-        (status = 404, description = "No such scenario, or it has no result yet", body = ProblemBody),
-    )
+    get, path = "/scenarios/{id}/result", tag = "calculation",
+    params(("id" = ScenarioId, Path), ("If-None-Match" = Option<String>, Header), TraceQuery),
+    responses((status = 200, description = "How the run ended", body = ResultView))
 )]
 async fn result(
     State(app): State<App>,
@@ -71,29 +71,28 @@ async fn result(
 }
 
 /// One run of a scenario.
+///
+/// Runs stay when another's result stands by now.
 #[utoipa::path(
-    get, path = "/scenarios/{id}/runs/{run_id}", tag = "calculation", security(("bearer" = [])),
+    get, path = "/scenarios/{id}/runs/{run_id}", tag = "calculation",
     params(("id" = ScenarioId, Path), ("run_id" = RunId, Path)),
-    responses(
-        (status = 200, description = "The run", body = RunView), (status = 401, body = ProblemBody),
-        (status = 404, description = "No such scenario, or no such run of it", body = ProblemBody),
-    )
+    responses((status = 200, description = "The run", body = RunView))
 )]
-async fn read(State(app): State<App>, caller: Caller, InRun(id, run): InRun) -> Result<Json<RunView>, Problem> {
+async fn read_run(State(app): State<App>, caller: Caller, InRun(id, run): InRun) -> Result<Json<RunView>, Problem> {
     Ok(Json(find_run(&app, caller, id, run).await?.into()))
 }
 
-/// What a run found, also when another's result stands by now.
+/// What a run found.
+///
+/// Also when another's result stands by now; 404 until it has ended.
 #[utoipa::path(
-    get, path = "/scenarios/{id}/runs/{run_id}/result", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), ("run_id" = RunId, Path), TraceQuery),
-    responses(
-        (status = 200, description = "How the run ended", body = ResultView),
-        (status = 401, body = ProblemBody),
-        (status = 404, description = "No such scenario, no such run of it, or it has not ended", body = ProblemBody),
-    )
+    get, path = "/scenarios/{id}/runs/{run_id}/result", tag = "calculation",
+    params(
+        ("id" = ScenarioId, Path), ("run_id" = RunId, Path), ("If-None-Match" = Option<String>, Header), TraceQuery,
+    ),
+    responses((status = 200, description = "How the run ended", body = ResultView))
 )]
-async fn result_of(
+async fn result_of_run(
     State(app): State<App>,
     caller: Caller,
     InRun(id, run): InRun,
@@ -136,18 +135,17 @@ pub(super) async fn render(app: &App, run: Run, stale: bool, trace: bool) -> Res
             Some(Computed { result: base, analysis, resolved_inputs: resolved.values, trace })
         }
     };
-    Ok(ResultView { run: run.into(), stale, computed })
+    Ok(ResultView::new(run, stale, computed))
 }
 
 /// A scenario's runs, newest first.
+///
+/// A page at a time.
 #[utoipa::path(
-    get, path = "/scenarios/{id}/runs", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), Range),
-    responses(
-        (status = 200, body = Page<RunView>), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
-    )
+    get, path = "/scenarios/{id}/runs", tag = "calculation", params(("id" = ScenarioId, Path), Range),
+    responses((status = 200, description = "A page of runs", body = Page<RunView>))
 )]
-async fn list(
+async fn list_runs(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ScenarioId>,

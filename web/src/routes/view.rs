@@ -2,7 +2,7 @@
 
 use safire_domain::{
     ProjectId, RunId, ScenarioId, Timestamp,
-    engine::{Failure, InputDocument},
+    engine::{AnalysisResult, BaseAnalysis, Failure, InputDocument, ResolvedInput, Step},
     lifecycle::{RunState, StatusName},
     name::Name,
     run::{Computed, Kind, Run},
@@ -59,6 +59,11 @@ impl From<Scenario> for ScenarioView {
 
 /// One calculation of a scenario.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1f914-e4d2-7f40-9c8a-0b6c8a1f5e11", "scenario_id": "01a1f914-e4cb-71f4-b826-42e3d362e3cf",
+    "state": "succeeded", "attempt": 1, "revision": 1, "engine_version": "1", "edition": 1,
+    "created_at": "2026-11-20T09:30:00Z", "finished_at": "2026-11-20T09:30:00.004Z",
+}))]
 pub(super) struct RunView {
     pub id: RunId,
     pub scenario_id: ScenarioId,
@@ -144,7 +149,28 @@ pub(super) struct ResultView {
     /// Whether the scenario's inputs have changed since, or the defaults that fill them up: calculated now, it
     /// would be of other inputs.
     pub stale: bool,
-    /// The result and its inputs; absent when the run failed.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub computed: Option<Computed>,
+    /// What was found; absent when the run failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<BaseAnalysis>,
+    /// The other analysis that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AnalysisResult>,
+    /// Every input with its source; absent when the run failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved_inputs: Option<Vec<ResolvedInput>>,
+    /// How every number came about, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Vec<Step>>,
+}
+
+impl ResultView {
+    pub fn new(run: Run, stale: bool, computed: Option<Computed>) -> Self {
+        let (result, analysis, resolved_inputs, trace) = match computed {
+            Some(Computed { result, analysis, resolved_inputs, trace }) => {
+                (Some(result), analysis, Some(resolved_inputs), trace)
+            }
+            None => (None, None, None, None),
+        };
+        Self { run: run.into(), stale, result, analysis, resolved_inputs, trace }
+    }
 }
