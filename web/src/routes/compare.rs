@@ -61,7 +61,9 @@ struct Compared {
     reason: Option<String>,
 }
 
-/// Compares 2 to 20 scenarios: their key figures, and the inputs in which they differ.
+/// Compares 2 to 20 scenarios.
+///
+/// Their key figures, with the difference from the first, and the inputs in which they differ.
 #[utoipa::path(
     get, path = "/scenarios/compare", tag = "scenarios", params(Ids),
     responses(

@@ -72,6 +72,8 @@ fn example_text() -> serde_json::Value {
 }
 
 /// All default sets.
+///
+/// As they are cached, for up to an hour on replicas without Redis.
 #[utoipa::path(
     get, path = "/default-sets", tag = "master data",
     responses(
@@ -83,12 +85,14 @@ async fn list(State(app): State<App>, _: Caller) -> Result<Json<Vec<DefaultSet>>
     Ok(Json(app.master_data().await?.defaults))
 }
 
-/// The default set of one pathway, as it is now. Its entity tag is the edition of the master data.
+/// The default set of one pathway, as it is now.
+///
+/// Its entity tag is the edition of the master data.
 #[utoipa::path(
     get, path = "/default-sets/{process}/{feedstock}/{country}", tag = "master data",
     params(
-        ("process" = String, Path, example = "HEFA"), ("feedstock" = String, Path, example = "UCO"),
-        ("country" = String, Path, example = "USA"), ("If-None-Match" = Option<String>, Header),
+        ("process" = String, Path, description = "The process technology's code", example = "HEFA"), ("feedstock" = String, Path, description = "The feedstock's code", example = "UCO"),
+        ("country" = String, Path, description = "The country's code", example = "USA"), ("If-None-Match" = Option<String>, Header),
     ),
     responses(
         (status = 200, description = "The default set",
@@ -104,13 +108,14 @@ async fn read(State(app): State<App>, _: Caller, InPathway(pathway): InPathway, 
     Ok(has.or(Tagged::new(edition, DefaultSetView { set, edition })))
 }
 
-/// Makes or replaces the default set of a pathway (administrators). Scenarios that it fills up show as
-/// stale when their result was of other inputs; results are kept until they are calculated again.
+/// Makes or replaces the default set of a pathway (administrators).
+///
+/// Scenarios that it fills up show as stale when their result was of other inputs; results are kept until they are calculated again.
 #[utoipa::path(
     put, path = "/default-sets/{process}/{feedstock}/{country}", tag = "master data",
     params(
-        ("process" = String, Path, example = "HEFA"), ("feedstock" = String, Path, example = "UCO"),
-        ("country" = String, Path, example = "USA"),
+        ("process" = String, Path, description = "The process technology's code", example = "HEFA"), ("feedstock" = String, Path, description = "The feedstock's code", example = "UCO"),
+        ("country" = String, Path, description = "The country's code", example = "USA"),
     ),
     request_body(content = DefaultSetText, example = json!(example_text())),
     responses(

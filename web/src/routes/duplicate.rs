@@ -25,8 +25,9 @@ struct ScenarioCopy {
     project_id: Option<ProjectId>,
 }
 
-/// Copies a scenario's process, feedstock, country and inputs into a new draft, in the same project or in
-/// another of the caller's.
+/// Copies a scenario.
+///
+/// Its process, feedstock, country and inputs make a new draft, in the same project or in another of the caller's.
 #[utoipa::path(
     post, path = "/scenarios/{id}/duplicate", tag = "scenarios",
     params(("id" = ScenarioId, Path)),

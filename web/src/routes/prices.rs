@@ -58,10 +58,12 @@ fn example(code: &str, value: f64, unit: &str) -> serde_json::Value {
     serde_json::json!({ "code": code, "price": price, "country": "USA", "default_sets": default_sets, "edition": 2 })
 }
 
-/// Changes the price of a feedstock in every default set that has it (administrators).
+/// Changes the price of a feedstock (administrators).
+///
+/// In every default set that has it, or in those of one country.
 #[utoipa::path(
     put, path = "/feedstocks/{code}/price", tag = "master data",
-    params(("code" = String, Path, example = "UCO")),
+    params(("code" = String, Path, description = "Its code", example = "UCO")),
     request_body(content = PriceText, example = json!({ "price": { "value": 980, "unit": "USD/t" }, "country": "USA" })),
     responses(
         (status = 200, description = "The price, and the default sets that have it",
@@ -84,10 +86,12 @@ async fn of_feedstock(
     change(&app, Ware::Feedstock, code, if_match, text).await
 }
 
-/// Changes the price of hydrogen or electricity in every default set (administrators).
+/// Changes the price of hydrogen or electricity (administrators).
+///
+/// In every default set, or in those of one country.
 #[utoipa::path(
     put, path = "/utilities/{code}/price", tag = "master data",
-    params(("code" = String, Path, example = "hydrogen")),
+    params(("code" = String, Path, description = "Its code", example = "hydrogen")),
     request_body(content = PriceText, example = json!({ "price": { "value": 4.8, "unit": "USD/kg" } })),
     responses(
         (status = 200, description = "The price, and the default sets that have it",
@@ -110,10 +114,12 @@ async fn of_utility(
     change(&app, Ware::Utility, code, if_match, text).await
 }
 
-/// Changes the price of a product in every default set that has it (administrators).
+/// Changes the price of a product (administrators).
+///
+/// In every default set that has it, or in those of one country.
 #[utoipa::path(
     put, path = "/products/{code}/price", tag = "master data",
-    params(("code" = String, Path, example = "jet")),
+    params(("code" = String, Path, description = "Its code", example = "jet")),
     request_body(content = PriceText, example = json!({ "price": { "value": 2850, "unit": "USD/t" } })),
     responses(
         (status = 200, description = "The price, and the default sets that have it",
