@@ -135,7 +135,16 @@ on_both_engines! {
             let refused = ana.post("/calculate/quick", quick).await.refused(422, "analysis.invalid");
             assert!(first_error(&refused).0.starts_with(&format!("/analysis{pointer}")), "{refused}");
         }
-        ana.post(&path, json!({ "analysis": "tarot" })).await.refused(422, "body.invalid");
+        for (wrong, pointer) in [
+            (json!({ "analysis": "tarot" }), "/analysis"),
+            (json!({ "samples": 10 }), "/analysis"),
+            (json!({ "analysis": "base", "samples": 10 }), "/samples"),
+            (json!({ "analysis": "sobol", "samples": "many" }), "/samples"),
+            (changed("/inputs/0/unit", json!(7)), "/inputs/0/unit"),
+        ] {
+            let refused = ana.post(&path, wrong).await.refused(422, "body.invalid");
+            assert_eq!(first_error(&refused).0, pointer, "{refused}");
+        }
         assert_eq!(ana.get(&format!("/scenarios/{scenario}/runs")).await.is(200)["total"], 0);
         app.stop().await;
     }

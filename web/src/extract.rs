@@ -11,7 +11,7 @@ use safire_domain::{
     scenario::Pathway,
 };
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
+use serde_json::{Value, error::Category};
 use serde_path_to_error::{Path as FieldPath, Segment};
 
 use crate::{Problem, problem::FieldError};
@@ -31,6 +31,12 @@ pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
         return Err(Problem::invalid("body.invalid", vec![error]));
     }
     Ok(value)
+}
+
+/// Reads a part of the body that stands at `at`.
+pub(crate) fn read<T: DeserializeOwned>(at: &str, part: Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(part)
+        .map_err(|error| misread(format!("{at}{}", pointer(error.path())), error.inner()))
 }
 
 fn misread(pointer: String, error: &serde_json::Error) -> Problem {

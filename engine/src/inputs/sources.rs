@@ -22,6 +22,7 @@ pub enum Source {
 
 /// One number that the calculation used, as it was given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "pointer": "/plant/capacity", "value": 500, "unit": "kt/yr", "source": "default" }))]
 pub struct ResolvedInput {
     /// Where it is in the document, as a JSON pointer.
     pub pointer: String,
@@ -35,6 +36,7 @@ pub struct ResolvedInput {
 
 /// One choice that the calculation followed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "pointer": "/finance/depreciation", "code": "straight-line", "source": "profile" }))]
 pub struct ResolvedChoice {
     /// Where it is in the document, as a JSON pointer.
     pub pointer: String,

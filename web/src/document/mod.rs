@@ -9,6 +9,7 @@ mod examples;
 mod headers;
 mod problems;
 mod security;
+mod variants;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ pub(crate) const API: &str = "/api/v1";
 pub(crate) fn complete(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
     name_the_items(&mut components.schemas);
+    variants::merge_tags(&mut components.schemas);
     let examples = Examples::of(components);
     security::describe(components);
     headers::describe(components);

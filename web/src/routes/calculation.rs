@@ -14,9 +14,9 @@ use http::{StatusCode, header};
 use safire_actors::scenarios::{Asker, CalculateAnswer};
 use safire_domain::{
     ScenarioId,
-    engine::{Analysis, Failure, InputDocument, Invalid},
+    engine::{Analysis, Failure, InputDocument},
     lifecycle::RunState,
-    run::{self, Computed, Findings, Order, Run, Snapshot, steps},
+    run::{Computed, Findings, Order, Run, Snapshot, steps},
     scenario::Pathway,
 };
 use safire_store::{
@@ -30,6 +30,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    asked::{self, Asked},
     results::{TraceQuery, find_run, is_stale, render},
     scenarios::{check, find},
     view::{ResultView, RunView, StatusView},
@@ -41,7 +42,6 @@ use crate::{
     extract::{Id, Query},
     idempotency::{self, OptionallyKeyed},
     prefer::{PREFERENCE_APPLIED, Wait},
-    problem::field_errors,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -67,17 +67,13 @@ pub(super) async fn accept(
             format!("run {run} of other inputs is in motion; wait for it or cancel it"),
         )),
         CalculateAnswer::Invalid(invalid) => Err(invalid.into()),
-        CalculateAnswer::InvalidAnalysis(invalid) => Err(invalid_analysis("", &invalid)),
+        CalculateAnswer::InvalidAnalysis(invalid) => Err(asked::invalid("", &invalid)),
         CalculateAnswer::Forbidden => Err(Problem::read_only("scenario")),
         CalculateAnswer::Unknown => Err(Problem::not_found("scenario")),
         CalculateAnswer::OtherRequest => Err(idempotency::mismatch()),
         CalculateAnswer::InProgress => Err(idempotency::in_progress()),
         CalculateAnswer::Failed(error) => Err(error.into()),
     }
-}
-
-fn invalid_analysis(prefix: &str, invalid: &Invalid) -> Problem {
-    Problem::invalid("analysis.invalid", field_errors(prefix, invalid.violations()))
 }
 
 /// Begins a calculation and answers at once.
@@ -108,24 +104,14 @@ async fn calculate(
     caller: Caller,
     Id(id): Id<ScenarioId>,
     wait: Wait,
-    OptionallyKeyed { body: Asked(analysis), key }: OptionallyKeyed<Asked>,
+    OptionallyKeyed { body, key }: OptionallyKeyed<Asked>,
 ) -> Result<Response, Problem> {
+    let analysis = asked::analysis("", body)?;
     let run = accept(&app, caller, key.get(), id, analysis).await?;
     let Some(patience) = wait.within(app.settings.sync_wait) else { return Ok(accepted(run)) };
     let run = ended(&app, caller, run, patience).await?;
     let applied = [(PREFERENCE_APPLIED, format!("wait={}", patience.as_secs()))];
     Ok((applied, accepted(run)).into_response())
-}
-
-/// What is asked for: the base analysis when nothing is said.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Asked(Analysis);
-
-impl Default for Asked {
-    fn default() -> Self {
-        Self(run::base())
-    }
 }
 
 fn accepted(run: Run) -> Response {
@@ -158,8 +144,9 @@ async fn calculate_now(
     caller: Caller,
     Id(id): Id<ScenarioId>,
     Query(query): Query<TraceQuery>,
-    OptionallyKeyed { body: Asked(analysis), key }: OptionallyKeyed<Asked>,
+    OptionallyKeyed { body, key }: OptionallyKeyed<Asked>,
 ) -> Result<Response, Problem> {
+    let analysis = asked::analysis("", body)?;
     let run = accept(&app, caller, key.get(), id, analysis).await?;
     let run = ended(&app, caller, run, app.settings.sync_wait).await?;
     if !run.state.has_ended() {
@@ -254,8 +241,9 @@ struct QuickRequest {
     #[serde(default)]
     inputs: InputDocument,
     /// What to find out beside the base analysis.
-    #[serde(default = "run::base")]
-    analysis: Analysis,
+    #[serde(default)]
+    #[schema(value_type = Option<Analysis>)]
+    analysis: Asked,
 }
 
 /// Calculates at once, without a scenario.
@@ -279,8 +267,9 @@ async fn quick(
     check(&app, &pathway, &request.inputs).await?;
     let defaults = app.master_data().await?.defaults_for(&pathway).map(|set| set.inputs.clone());
     let resolved = Snapshot::base(request.inputs, defaults).resolve()?;
-    let order = Order { inputs: resolved.inputs, analysis: request.analysis };
-    order.analysis.start(&order.inputs).map_err(|invalid| invalid_analysis("/analysis", &invalid))?;
+    let analysis = asked::analysis("/analysis", request.analysis)?;
+    let order = Order { inputs: resolved.inputs, analysis };
+    order.analysis.start(&order.inputs).map_err(|invalid| asked::invalid("/analysis", &invalid))?;
 
     let place = app.calculations.admit(caller.user)?;
     let cancel = CancellationToken::new();

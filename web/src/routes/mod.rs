@@ -1,5 +1,6 @@
 //! The routes, one file per group.
 
+mod asked;
 mod auth;
 mod cache;
 mod calculation;
