@@ -125,7 +125,7 @@ on_both_engines! {
         for (analysis, pointer) in [
             (changed("/samples", json!(10_000_001)), "/samples"),
             (changed("/inputs/0/input", json!("/feedstocks/tallow/price")), "/inputs/0/input"),
-            (changed("/inputs/0/unit", json!("USD/MWh")), "/inputs/0/distribution/min"),
+            (changed("/inputs/0/unit", json!("USD/MWh")), "/inputs/0/unit"),
             (changed("/inputs/0/distribution/min", json!(1300)), "/inputs/0/distribution"),
             (changed("/metrics", json!([])), "/metrics"),
         ] {

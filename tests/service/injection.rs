@@ -117,7 +117,8 @@ fn put(body: &mut Value, pointer: &str) {
         if !body.is_array() {
             *body = json!([{}]);
         }
-        return put(&mut body[0], &format!("/{rest}"));
+        let below = if rest.is_empty() { String::new() } else { format!("/{rest}") };
+        return put(&mut body[0], &below);
     }
     if !body.is_object() {
         *body = Value::Object(Map::new());
@@ -132,7 +133,7 @@ fn put(body: &mut Value, pointer: &str) {
         }
         put(&mut body[first], &format!("/{rest}"));
     }
-    if body.get("unit").is_some() && body.get("value").is_none() {
+    if body.get("unit").is_some() && body.as_object().is_some_and(|quantity| quantity.len() == 1) {
         body["value"] = json!(1);
     }
 }
@@ -202,7 +203,8 @@ impl World {
 /// What is wrong with the answer to a body with that text in that place.
 async fn judge(world: &World, answer: &Answer, pointer: &str, text: &str) -> Option<String> {
     let Some(said) = said(text) else {
-        return (answer.status != 400).then(|| "JSON cannot say this, and it is not called malformed".to_owned());
+        let why = || format!("JSON cannot say this, and it is not called malformed: {}", answer.json);
+        return (answer.status != 400).then(why);
     };
     let shown = |json: &Value| json.pointer(pointer).filter(|value| value.is_string()).cloned();
     match answer.status {

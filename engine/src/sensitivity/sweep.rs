@@ -134,7 +134,7 @@ struct CheckedAxis {
 impl Axis {
     fn checked(&self, at: &str, base: &Inputs, complaints: &mut Complaints) -> Option<CheckedAxis> {
         complaints.count(&format!("{at}/steps"), "the number of steps", self.steps, (2, MAX_STEPS));
-        let place = complaints.place(format!("{at}/input"), base, &self.input)?;
+        let place = complaints.place_in_unit(at, base, &self.input, &self.unit)?;
         let from = complaints.value(format!("{at}/from"), "the first value", place, &self.unit, self.from);
         let to = complaints.value(format!("{at}/to"), "the last value", place, &self.unit, self.to);
         complaints.ascending(at.to_owned(), "from and to", from, to);

@@ -95,7 +95,7 @@ impl Tornado {
 impl LowAndHigh {
     fn checked(&self, index: usize, base: &Inputs, complaints: &mut Complaints) -> Option<(Place, [f64; 2])> {
         let at = format!("/inputs/{index}");
-        let place = complaints.place(format!("{at}/input"), base, &self.input)?;
+        let place = complaints.place_in_unit(&at, base, &self.input, &self.unit)?;
         let label = place.field.label;
         let low = complaints.value(format!("{at}/low"), &format!("low {label}"), place, &self.unit, self.low);
         let high = complaints.value(format!("{at}/high"), &format!("high {label}"), place, &self.unit, self.high);

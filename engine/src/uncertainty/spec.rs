@@ -83,7 +83,7 @@ impl CheckedInputs {
         let (mut places, mut distributions) = (Vec::new(), Vec::new());
         for (index, input) in uncertain.iter().enumerate().take(MAX_INPUTS) {
             let at = format!("/inputs/{index}");
-            let Some(place) = complaints.place(format!("{at}/input"), base, &input.input) else { continue };
+            let Some(place) = complaints.place_in_unit(&at, base, &input.input, &input.unit) else { continue };
             distributions.push(input.distribution.checked(&at, place, &input.unit, complaints));
             places.push(place);
         }
