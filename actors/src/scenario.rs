@@ -55,7 +55,7 @@ pub(crate) enum Message {
 
 /// The database's answer to one question.
 pub(crate) enum Answer {
-    Calculate { answer: Result<Accepted, DatabaseError>, place: Place, reply: Reply<CalculateAnswer> },
+    Calculate { answer: Box<Result<Accepted, DatabaseError>>, place: Place, reply: Reply<CalculateAnswer> },
     Cancel { answer: Result<Cancelled, DatabaseError>, reply: Reply<CancelAnswer> },
 }
 
@@ -198,9 +198,9 @@ impl ScenarioActor {
             let answer = match question {
                 Question::Calculate { asker: Asker { access, key, analysis }, place, reply } => {
                     let (run, lease) = (RunId::new(now), lease(&context));
-                    let request = Request { access, key, scenario, analysis, run, lease, now };
+                    let request = Request { access, key, scenario, analysis: *analysis, run, lease, now };
                     let answer = database.write(move |c| Box::pin(runs::accept(c, request))).await;
-                    Answer::Calculate { answer, place, reply }
+                    Answer::Calculate { answer: Box::new(answer), place, reply }
                 }
                 Question::Cancel { access, reply } => {
                     let answer = database.write(move |c| Box::pin(runs::cancel(c, access, scenario, now))).await;
@@ -214,11 +214,13 @@ impl ScenarioActor {
     fn answered(&self, myself: &ActorRef<Message>, state: &mut State, answer: Answer) {
         state.asking = false;
         match answer {
-            Answer::Calculate { answer: Ok(Accepted::New(run, assignment)), place, reply } => {
-                self.begin(myself, state, *assignment, Some(place));
-                reply.send(CalculateAnswer::Run(run));
-            }
-            Answer::Calculate { answer, reply, .. } => reply.send(answer.into()),
+            Answer::Calculate { answer, place, reply } => match *answer {
+                Ok(Accepted::New(run, assignment)) => {
+                    self.begin(myself, state, *assignment, Some(place));
+                    reply.send(CalculateAnswer::Run(Box::new(run)));
+                }
+                answer => reply.send(answer.into()),
+            },
             Answer::Cancel { answer, reply } => {
                 if let Ok(Cancelled::Yes(run)) = answer {
                     state.end(run);
@@ -360,7 +362,7 @@ impl Pause {
 impl From<Result<Accepted, DatabaseError>> for CalculateAnswer {
     fn from(answer: Result<Accepted, DatabaseError>) -> Self {
         match answer {
-            Ok(Accepted::New(run, _) | Accepted::Same(run)) => Self::Run(run),
+            Ok(Accepted::New(run, _) | Accepted::Same(run)) => Self::Run(Box::new(run)),
             Ok(Accepted::Busy(run)) => Self::Busy(run),
             Ok(Accepted::Invalid(invalid)) => Self::Invalid(invalid),
             Ok(Accepted::InvalidAnalysis(invalid)) => Self::InvalidAnalysis(invalid),

@@ -45,7 +45,7 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub enum CalculateAnswer {
     /// The run that computes, or has computed, what was asked.
-    Run(Run),
+    Run(Box<Run>),
     /// A run with other inputs is in motion.
     Busy(RunId),
     /// The scenario's inputs cannot be calculated.
@@ -72,7 +72,7 @@ pub struct Asker {
     /// The key: a request that was accepted under it is answered with the same run.
     pub key: Option<Key>,
     /// What they want to know.
-    pub analysis: Analysis,
+    pub analysis: Box<Analysis>,
 }
 
 /// The answer to a request to call a calculation off.

@@ -116,7 +116,7 @@ impl Bench {
     }
 
     fn asker(&self) -> Asker {
-        Asker { access: self.user, key: None, analysis: base() }
+        Asker { access: self.user, key: None, analysis: Box::new(base()) }
     }
 
     async fn calculate(&self, scenario: ScenarioId) -> RunId {

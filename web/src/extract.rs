@@ -143,7 +143,7 @@ impl<S: Send + Sync> FromRequestParts<S> for InPathway {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = RawPathParams::from_request_parts(parts, state).await;
         let path = path.map_err(|_| Problem::not_found("default set"))?;
-        let code = |name: &str| path.iter().find(|(key, _)| *key == name).map(|(_, code)| code.to_owned());
+        let code = |name| code(&path, name);
         let pathway =
             || Some(Pathway { process: code("process")?, feedstock: code("feedstock")?, country: code("country")? });
         pathway().map(Self).ok_or_else(|| Problem::not_found("default set"))
@@ -159,9 +159,14 @@ impl<S: Send + Sync> FromRequestParts<S> for InCode {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = RawPathParams::from_request_parts(parts, state).await;
         let path = path.map_err(|_| Problem::not_found("resource"))?;
-        let code = path.iter().find(|(name, _)| *name == "code").map(|(_, code)| code.to_owned());
-        code.map(Self).ok_or_else(|| Problem::not_found("resource"))
+        code(&path, "code").map(Self).ok_or_else(|| Problem::not_found("resource"))
     }
+}
+
+/// A code in the path; one with a control character is nobody's, and PostgreSQL takes no NUL.
+fn code(path: &RawPathParams, name: &str) -> Option<String> {
+    let (_, code) = path.iter().find(|(key, _)| *key == name)?;
+    (!code.chars().any(char::is_control)).then(|| code.to_owned())
 }
 
 /// The query string.

@@ -212,7 +212,7 @@ impl Worker for ThreadWorker {
             *thread = None;
         }
         match slice {
-            Slice::Done(outcome) => reply.send(outcome),
+            Slice::Done(outcome) => reply.send(*outcome),
             Slice::More(work) => {
                 if let Some(on_progress) = &on_progress {
                     on_progress(work.progress());
@@ -240,16 +240,16 @@ impl ThreadWorker {
             first = timeout(left, &mut slice) => first,
             () = cancel.cancelled() => {
                 let listens = timeout(GRACE, slice).await.is_ok_and(|end| end.is_ok());
-                return (Slice::Done(Err(cancelled())), listens);
+                return (Slice::failed(cancelled()), listens);
             }
         };
         match first {
             Ok(Ok(slice)) => (slice, true),
-            Ok(Err(_)) => (Slice::Done(Err(panicked())), false),
+            Ok(Err(_)) => (Slice::failed(panicked()), false),
             Err(_) => {
                 inner.cancel();
                 let listens = timeout(GRACE, slice).await.is_ok_and(|end| end.is_ok());
-                (Slice::Done(Err(too_long(self.0.settings.deadline))), listens)
+                (Slice::failed(too_long(self.0.settings.deadline)), listens)
             }
         }
     }

@@ -33,9 +33,19 @@ pub(super) enum Work {
 /// What a slice of work has led to.
 pub(super) enum Slice {
     /// It has ended.
-    Done(Outcome),
+    Done(Box<Outcome>),
     /// There is more to do.
     More(Work),
+}
+
+impl Slice {
+    pub fn failed(failure: Failure) -> Self {
+        Self::Done(Box::new(Err(failure)))
+    }
+
+    fn found(findings: Findings) -> Self {
+        Self::Done(Box::new(Ok(findings)))
+    }
 }
 
 impl Work {
@@ -52,7 +62,7 @@ impl Work {
 
     fn slice(self, compute: &Compute, cancel: &CancellationToken) -> Slice {
         match self {
-            Self::New(order) => begin(&order, compute, cancel).unwrap_or_else(|failure| Slice::Done(Err(failure))),
+            Self::New(order) => begin(&order, compute, cancel).unwrap_or_else(Slice::failed),
             Self::Begun(base, job) => go_on(base, job, cancel),
         }
     }
@@ -61,7 +71,7 @@ impl Work {
 fn begin(order: &Order, compute: &Compute, cancel: &CancellationToken) -> Result<Slice, Failure> {
     let base = compute(&order.inputs, cancel)?;
     if order.analysis == (Analysis::Base {}) {
-        return Ok(Slice::Done(Ok(Findings { base, analysis: None })));
+        return Ok(Slice::found(Findings { base, analysis: None }));
     }
     let job = order.analysis.start(&order.inputs);
     let job = job.map_err(|invalid| Failure::new("run.inputs_invalid", invalid.to_string()))?;
@@ -72,14 +82,17 @@ fn go_on(base: Box<BaseAnalysis>, mut job: Box<Job>, cancel: &CancellationToken)
     let until = Instant::now() + SLICE;
     while !job.is_done() {
         if cancel.is_cancelled() {
-            return Slice::Done(Err(cancelled()));
+            return Slice::failed(cancelled());
         }
         if Instant::now() >= until {
             return Slice::More(Work::Begun(base, job));
         }
         job.step();
     }
-    Slice::Done(job.finish().map(|result| Findings { base: *base, analysis: Some(result) }))
+    match job.finish() {
+        Ok(result) => Slice::found(Findings { base: *base, analysis: Some(result) }),
+        Err(failure) => Slice::failed(failure),
+    }
 }
 
 type Request = (Work, CancellationToken, oneshot::Sender<Slice>);
@@ -98,7 +111,7 @@ impl Thread {
             }
             for (work, cancel, reply) in inbox {
                 let slice = catch_unwind(AssertUnwindSafe(|| work.slice(&*compute, &cancel)));
-                let _ = reply.send(slice.unwrap_or_else(|_| Slice::Done(Err(panicked()))));
+                let _ = reply.send(slice.unwrap_or_else(|_| Slice::failed(panicked())));
             }
         })?;
         Ok(Self(requests))

@@ -193,15 +193,22 @@ pub async fn count(connection: &mut Connection, access: Access, scenario: Scenar
 /// What a run found with the inputs that gave it; `None` while there is nothing. The caller has made sure
 /// that the user may see the run.
 pub async fn result(connection: &mut Connection, run: RunId) -> Result<Option<(Findings, Snapshot)>> {
-    let row: Option<(Json<BaseAnalysis>, Option<Json<AnalysisResult>>, Json<Snapshot>)> = on!(connection, c => {
+    let row: Option<FoundRow> = on!(connection, c => {
         sqlx::query_as("SELECT result, analysis_result, snapshot FROM runs WHERE id = $1 AND state = 'succeeded'")
             .bind(run.uuid())
             .fetch_optional(c)
             .await
     })?;
-    Ok(row.map(|(base, analysis, snapshot)| {
-        (Findings { base: base.0, analysis: analysis.map(|json| json.0) }, snapshot.0)
+    Ok(row.map(|FoundRow { result, analysis_result, snapshot }| {
+        (Findings { base: result.0, analysis: analysis_result.map(|json| json.0) }, snapshot.0)
     }))
+}
+
+#[derive(FromRow)]
+struct FoundRow {
+    result: Json<BaseAnalysis>,
+    analysis_result: Option<Json<AnalysisResult>>,
+    snapshot: Json<Snapshot>,
 }
 
 /// How many runs of all scenarios were accepted before a run and wait like it.

@@ -60,8 +60,8 @@ pub(super) async fn accept(
     id: ScenarioId,
     analysis: Analysis,
 ) -> Result<Run, Problem> {
-    match app.scenarios.calculate(Asker { access: caller.access(), key, analysis }, id).await? {
-        CalculateAnswer::Run(run) => Ok(run),
+    match app.scenarios.calculate(Asker { access: caller.access(), key, analysis: Box::new(analysis) }, id).await? {
+        CalculateAnswer::Run(run) => Ok(*run),
         CalculateAnswer::Busy(run) => Err(Problem::conflict(
             "calculation.in_motion",
             format!("run {run} of other inputs is in motion; wait for it or cancel it"),
