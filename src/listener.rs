@@ -3,6 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{Extension, Router};
+use futures::FutureExt;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
@@ -40,7 +41,7 @@ pub(crate) async fn serve(
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections));
 
-    while let Some((stream, peer, place)) = accept(&listener, &places, &stop).await {
+    let serve = |(stream, peer, place): Accepted| {
         let service = TowerToHyperService::new(Extension(Peer(peer)).layer(router.clone()));
         let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
@@ -49,6 +50,13 @@ pub(crate) async fn serve(
             let _ = connection.await;
             drop(place);
         });
+    };
+    while let Some(accepted) = accept(&listener, &places, &stop).await {
+        serve(accepted);
+    }
+    // Whoever stood at the door when it was closed is let in.
+    while let Some(Some(accepted)) = accept(&listener, &places, &CancellationToken::new()).now_or_never() {
+        serve(accepted);
     }
     drop(listener);
     if timeout(patience, graceful.shutdown()).await.is_err() {

@@ -5,7 +5,11 @@
 //! it forgets nothing that matters: what it knows is in the scenario's row, and when it dies the
 //! registry claims the run again.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef};
 use safire_domain::{RunId, ScenarioId, run::Outcome, user::Access};
@@ -16,7 +20,7 @@ use crate::{
     calculations::Calculations,
     context::Context,
     database::{Database, DatabaseError},
-    scenarios::{Asker, CalculateAnswer, CancelAnswer, LEASE, lease},
+    scenarios::{Asker, CalculateAnswer, CancelAnswer, lease},
     slot::{Permit, Reply},
 };
 
@@ -26,10 +30,22 @@ const LINGERING: Duration = Duration::from_millis(200);
 
 /// What a scenario is told: first what its registry forwards, then what it hears from its own tasks.
 pub(crate) enum Message {
-    Calculate { asker: Asker, permit: Permit, reply: Reply<CalculateAnswer> },
-    Cancel { access: Access, reply: Reply<CancelAnswer> },
-    Wait { run: RunId, reply: Reply<()> },
+    Calculate {
+        asker: Asker,
+        permit: Permit,
+        reply: Reply<CalculateAnswer>,
+    },
+    Cancel {
+        access: Access,
+        reply: Reply<CancelAnswer>,
+    },
+    Wait {
+        run: RunId,
+        reply: Reply<()>,
+    },
     Resume(Assignment),
+    /// What the database says this process holds of the scenario, asked at that time.
+    Held(Instant, Option<(RunId, i64)>),
     Answered(Answer),
     Started(RunId),
     Lingered(RunId),
@@ -74,6 +90,8 @@ enum Question {
 struct Motion {
     run: RunId,
     attempt: i64,
+    /// When it was in the database for certain.
+    since: Instant,
     started: bool,
     waiting: Vec<Reply<()>>,
     /// Dropped with the motion, it ends the calculation.
@@ -113,6 +131,10 @@ impl Actor for ScenarioActor {
                 state.handled += 1;
                 self.begin(&myself, state, assignment, None);
             }
+            Message::Held(asked, held) => {
+                state.handled += 1;
+                state.let_go(asked, held);
+            }
             Message::Answered(answer) => self.answered(&myself, state, answer),
             Message::Started(run) => state.started(run),
             Message::Lingered(run) => self.record_start(&myself, state, run),
@@ -149,6 +171,16 @@ impl State {
         self.motion.as_ref().is_some_and(|motion| (motion.run, motion.attempt) == (run, attempt))
     }
 
+    /// A run that was taken over by another process, or has ended, is calculated here no longer.
+    fn let_go(&mut self, asked: Instant, held: Option<(RunId, i64)>) {
+        let Some(motion) = &self.motion else { return };
+        let (run, attempt) = (motion.run, motion.attempt);
+        if motion.since < asked && held != Some((run, attempt)) {
+            tracing::info!(run.id = %run, attempt, "the run is held no longer");
+            self.end(run);
+        }
+    }
+
     /// The run has ended: whoever waited for it may look.
     fn end(&mut self, run: RunId) {
         if let Some(motion) = self.motion.take_if(|motion| motion.run == run) {
@@ -179,8 +211,9 @@ impl ScenarioActor {
         tokio::spawn(async move {
             let now = context.clock.now();
             let answer = match question {
-                Question::Calculate { asker: Asker { access, key }, permit, reply } => {
-                    let request = Request { access, key, scenario, run: RunId::new(now), lease: lease(&context), now };
+                Question::Calculate { asker: Asker { access, key, again }, permit, reply } => {
+                    let request =
+                        Request { access, key, scenario, again, run: RunId::new(now), lease: lease(&context), now };
                     let answer = database.write(move |c| Box::pin(runs::accept(c, request))).await;
                     Answer::Calculate { answer, permit, reply }
                 }
@@ -221,7 +254,7 @@ impl ScenarioActor {
         let cancel = CancellationToken::new();
         let waiting = state.motion.take().map(|earlier| earlier.waiting).unwrap_or_default();
         let guard = cancel.clone().drop_guard();
-        state.motion = Some(Motion { run, attempt, started: false, waiting, _guard: guard });
+        state.motion = Some(Motion { run, attempt, since: Instant::now(), started: false, waiting, _guard: guard });
         myself.send_after(LINGERING, move || Message::Lingered(run));
         let (calculations, myself) = (self.calculations.clone(), myself.clone());
         tokio::spawn(async move {
@@ -302,8 +335,11 @@ async fn settle(context: &Context, database: &Database, run: RunId, attempt: i64
     }
 }
 
-/// Waits that double from 50 ms to a quarter of the lease.
+/// Waits that double from 50 ms to some seconds.
 struct Pause(Duration);
+
+/// The longest of them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 impl Default for Pause {
     fn default() -> Self {
@@ -314,7 +350,7 @@ impl Default for Pause {
 impl Pause {
     async fn wait(&mut self) {
         tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(LEASE / 4);
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -326,6 +362,8 @@ impl From<Result<Accepted, DatabaseError>> for CalculateAnswer {
             Ok(Accepted::Invalid(invalid)) => Self::Invalid(invalid),
             Ok(Accepted::Forbidden) => Self::Forbidden,
             Ok(Accepted::Unknown) => Self::Unknown,
+            Ok(Accepted::UnknownRun) => Self::UnknownRun,
+            Ok(Accepted::NotFailed(state)) => Self::NotFailed(state),
             Ok(Accepted::OtherRequest) => Self::OtherRequest,
             Ok(Accepted::InProgress) => Self::InProgress,
             Err(error) => Self::Failed(error),

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::TimeDelta;
 use futures::future::{join_all, select_all};
 use safire_actors::{
     Context, Faults, Settings, System, Unavailable, cache,
@@ -111,7 +110,7 @@ impl Bench {
     }
 
     fn asker(&self) -> Asker {
-        Asker { access: self.user, key: None }
+        Asker { access: self.user, key: None, again: None }
     }
 
     async fn calculate(&self, scenario: ScenarioId) -> RunId {
@@ -340,8 +339,8 @@ on_both_engines! {
     async fn a_run_accepted_just_when_its_actor_failed_is_found_and_calculated(database: &TestDatabase) {
         let bench = Bench::start(database).await;
         let scenario = bench.scenario(10_000.0).await;
-        let lease = Lease { owner: bench.node, until: now() + TimeDelta::seconds(15) };
-        let request = Request { access: bench.user, key: None, scenario, run: RunId::new(now()), lease, now: now() };
+        let lease = Lease { owner: bench.node, length: Duration::from_secs(15) };
+        let request = Request { access: bench.user, key: None, scenario, again: None, run: RunId::new(now()), lease, now: now() };
         // As the task of an actor that is no more would do it.
         let accepted = runs::accept(&mut *bench.rows.lock().await, request.clone()).await.unwrap();
         assert!(matches!(accepted, Accepted::New(..)), "{accepted:?}");

@@ -81,7 +81,8 @@ on_both_engines! {
             key: Some(key(user.id, "k", digest)),
             scenario: scenario.id,
             run: RunId::new(now()),
-            lease: Lease { owner: NodeId::new(now()), until: now() + TimeDelta::seconds(15) },
+            lease: Lease { owner: NodeId::new(now()), length: std::time::Duration::from_secs(15) },
+            again: None,
             now: now(),
         };
         let Accepted::New(run, _) = runs::accept(&mut c, ask("a")).await.unwrap() else { panic!() };

@@ -1,6 +1,5 @@
 //! Changes of the master data, and what they mean for runs, on both engines.
 
-use chrono::TimeDelta;
 use futures::future::join_all;
 use safire_domain::{
     NodeId, RunId, ScenarioId,
@@ -50,8 +49,9 @@ async fn plants(c: &mut Connection, countries: &[&str]) -> (User, Vec<Scenario>)
 
 async fn accepted(c: &mut Connection, user: &User, scenario: ScenarioId) -> Accepted {
     let now = now();
-    let lease = Lease { owner: NodeId::new(now), until: now + TimeDelta::seconds(15) };
-    let request = Request { access: Access::of(user), scenario, run: RunId::new(now), lease, key: None, now };
+    let lease = Lease { owner: NodeId::new(now), length: std::time::Duration::from_secs(15) };
+    let request =
+        Request { access: Access::of(user), scenario, again: None, run: RunId::new(now), lease, key: None, now };
     let accepted = runs::accept(c, request).await.unwrap();
     if let Accepted::New(run, assignment) = &accepted {
         let outcome = engine::analyse(&assignment.inputs, &mut Plain);

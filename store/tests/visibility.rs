@@ -1,7 +1,8 @@
 //! Who may see and who may change what: every function of projects, scenarios and runs, for the owner,
 //! a zone mate, a stranger, a viewer and an administrator, on both engines.
 
-use chrono::TimeDelta;
+use std::time::Duration;
+
 use safire_domain::{
     NodeId, ProjectId, RunId, ScenarioId,
     name::ZoneId,
@@ -66,8 +67,8 @@ async fn stage(c: &mut Connection) -> Stage {
 impl Stage {
     fn request(&self, access: Access) -> Request {
         let now = now();
-        let lease = Lease { owner: NodeId::new(now), until: now + TimeDelta::seconds(15) };
-        Request { access, key: None, scenario: self.scenario.id, run: RunId::new(now), lease, now }
+        let lease = Lease { owner: NodeId::new(now), length: Duration::from_secs(15) };
+        Request { access, key: None, scenario: self.scenario.id, again: None, run: RunId::new(now), lease, now }
     }
 
     fn ids(&self) -> (ProjectId, ScenarioId, RunId) {

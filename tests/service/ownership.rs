@@ -78,6 +78,7 @@ fn routes_with_an_id() -> Vec<(Method, &'static str, Of, Option<Value>)> {
         (Method::POST, "/api/v1/scenarios/{id}/calculate", Scenario, None),
         (Method::POST, "/api/v1/scenarios/{id}/calculate/sync", Scenario, None),
         (Method::DELETE, "/api/v1/scenarios/{id}/calculate", Scenario, None),
+        (Method::POST, "/api/v1/scenarios/{id}/runs/{run_id}/retry", Scenario, None),
         (Method::PUT, "/api/v1/scenarios/{id}", Scenario, scenario()),
         (Method::PATCH, "/api/v1/scenarios/{id}", Scenario, Some(json!({ "inputs": of_capacity(1000.0) }))),
         (Method::DELETE, "/api/v1/scenarios/{id}", Scenario, None),
@@ -137,7 +138,7 @@ on_both_engines! {
         let (ana, bob) = (app.register().await, app.register().await);
         let project = ana.project().await;
         let scenario = ana.scenario(&project, json!({})).await;
-        ana.calculate(&scenario).await;
+        let run = ana.calculate(&scenario).await;
         ana.reaches(&scenario, "succeeded").await;
         let before = whole(&ana, &project, &scenario).await;
         let nobodys = ScenarioId::new(now()).to_string();
@@ -148,7 +149,8 @@ on_both_engines! {
                 Of::Scenario => &scenario,
             };
             let ask = async |user: &Client, id: &str| {
-                let answer = user.send(method.clone(), &path.replace("{id}", id), body.clone()).await;
+                let path = path.replace("{id}", id).replace("{run_id}", &run);
+                let answer = user.send(method.clone(), &path, body.clone()).await;
                 assert_eq!(answer.status, 404, "{method} {path}: {}", answer.json);
                 let mut problem = answer.refused(404, "not_found");
                 problem.as_object_mut().unwrap().remove("trace_id");
@@ -167,17 +169,18 @@ on_both_engines! {
         let ana = app.register().await;
         let project = ana.project().await;
         let scenario = ana.scenario(&project, json!({})).await;
-        ana.calculate(&scenario).await;
+        let run = ana.calculate(&scenario).await;
         ana.reaches(&scenario, "succeeded").await;
         for (method, path, of, body) in routes_with_an_id() {
             let id = match of {
                 Of::Project => &project,
                 Of::Scenario => &scenario,
             };
-            let answer = ana.send(method.clone(), &path.replace("{id}", id), body).await;
-            // Nothing is in motion to be cancelled.
+            let answer = ana.send(method.clone(), &path.replace("{id}", id).replace("{run_id}", &run), body).await;
+            // Nothing is in motion to be cancelled, nothing has failed to be tried again.
             let cancels = path.ends_with("/calculate") && method == Method::DELETE;
-            let expected: &[u16] = if cancels { &[409] } else { &[200, 201, 204] };
+            let conflicts = cancels || path.ends_with("/retry");
+            let expected: &[u16] = if conflicts { &[409] } else { &[200, 201, 204] };
             assert!(expected.contains(&answer.status), "{method} {path}: {answer:?}");
         }
         app.stop().await;

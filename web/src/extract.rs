@@ -5,6 +5,7 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Query as RawQuery, RawPathParams};
 use http::{StatusCode, request::Parts};
 use safire_domain::{
+    RunId,
     engine::{Allowed, inputs::fields::Field},
     name::ZoneId,
     scenario::Pathway,
@@ -96,6 +97,20 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
         let path = path.map_err(|_| Problem::not_found("resource"))?;
         let id = path.iter().find(|(name, _)| *name == "id").and_then(|(_, value)| value.parse().ok());
         id.map(Self).ok_or_else(|| Problem::not_found("resource"))
+    }
+}
+
+/// The run in the path, under the name `{run_id}`.
+pub(crate) struct InRun(pub RunId);
+
+impl<S: Send + Sync> FromRequestParts<S> for InRun {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = RawPathParams::from_request_parts(parts, state).await;
+        let path = path.map_err(|_| Problem::not_found("run"))?;
+        let id = path.iter().find(|(name, _)| *name == "run_id").and_then(|(_, value)| value.parse().ok());
+        id.map(Self).ok_or_else(|| Problem::not_found("run"))
     }
 }
 

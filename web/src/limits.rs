@@ -81,9 +81,13 @@ impl Inner {
             (&Method::POST, "/auth/login") => (&self.login, address),
             (&Method::POST, "/auth/register") => (&self.register, address),
             (&Method::POST, "/auth/refresh") => (&self.refresh, address),
-            (&Method::POST, "/scenarios/{id}/calculate" | "/scenarios/{id}/calculate/sync" | "/calculate/quick") => {
-                (&self.calculate, caller)
-            }
+            (
+                &Method::POST,
+                "/scenarios/{id}/calculate"
+                | "/scenarios/{id}/calculate/sync"
+                | "/scenarios/{id}/runs/{run_id}/retry"
+                | "/calculate/quick",
+            ) => (&self.calculate, caller),
             _ => (&None, caller),
         };
         let limits = [own, (&self.requests, caller)];
@@ -187,6 +191,7 @@ mod tests {
         let calculate = [("calculate", false), ("requests", false)];
         assert_eq!(names(Method::POST, "/api/v1/scenarios/{id}/calculate"), calculate);
         assert_eq!(names(Method::POST, "/api/v1/scenarios/{id}/calculate/sync"), calculate);
+        assert_eq!(names(Method::POST, "/api/v1/scenarios/{id}/runs/{run_id}/retry"), calculate);
         assert_eq!(names(Method::POST, "/api/v1/calculate/quick"), calculate);
         assert_eq!(names(Method::DELETE, "/api/v1/scenarios/{id}/calculate"), [("requests", false)]);
         assert_eq!(names(Method::GET, "/api/v1/projects"), [("requests", false)]);

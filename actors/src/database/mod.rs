@@ -88,7 +88,8 @@ pub enum DatabaseError {
 impl DatabaseError {
     /// Whether the same job may succeed a little later.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Store(safire_store::Error::Offline(_)))
+        use safire_store::Error::{Contended, Full, Offline};
+        matches!(self, Self::Unavailable(_) | Self::Store(Offline(_) | Full(_) | Contended))
     }
 }
 

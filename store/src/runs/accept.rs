@@ -9,7 +9,7 @@ use safire_domain::{
 };
 use sqlx::types::Json;
 
-use super::{Assignment, Lease, by_id};
+use super::{Assignment, Lease, TABLE, by_id, lease_until_postgres};
 use crate::{
     Connection, Error, Result,
     access::Right,
@@ -30,6 +30,8 @@ pub struct Request {
     pub key: Option<Key>,
     /// Which scenario.
     pub scenario: ScenarioId,
+    /// The failed run that is to be tried again as it was; otherwise the scenario is calculated as it is.
+    pub again: Option<RunId>,
     /// The id that a new run gets.
     pub run: RunId,
     /// Who will calculate it.
@@ -53,6 +55,10 @@ pub enum Accepted {
     Forbidden,
     /// For the user there is no such scenario.
     Unknown,
+    /// The scenario has no such run.
+    UnknownRun,
+    /// The run that is to be tried again has not failed.
+    NotFailed(RunState),
     /// The user sent another request under this key.
     OtherRequest,
     /// The same request is being accepted at this moment, by another process.
@@ -95,14 +101,26 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
     if right != Right::Write {
         return Ok(Accepted::Forbidden);
     }
-    let (edition, defaults) = master_data::defaults_of(connection, &scenario.pathway).await?;
-    let snapshot = Snapshot { given: scenario.inputs, defaults: defaults.map(|set| set.inputs) };
+    let (revision, edition, snapshot) = match request.again {
+        None => {
+            let (edition, defaults) = master_data::defaults_of(connection, &scenario.pathway).await?;
+            let defaults = defaults.map(|set| set.inputs);
+            (scenario.revision, edition, Snapshot { given: scenario.inputs, defaults })
+        }
+        Some(run) => match failed(connection, scenario.id, run).await? {
+            Failed::Yes(revision, edition, snapshot) => (revision, edition, *snapshot),
+            Failed::No(state) => return Ok(Accepted::NotFailed(state)),
+            Failed::Unknown => return Ok(Accepted::UnknownRun),
+        },
+    };
     let inputs = match snapshot.resolve() {
         Ok(resolved) => resolved.inputs,
         Err(invalid) => return Ok(Accepted::Invalid(invalid)),
     };
     let fingerprint = fingerprint(&inputs, edition);
-    if let Some(run) = same(connection, scenario.status, &fingerprint).await? {
+    if request.again.is_none()
+        && let Some(run) = same(connection, scenario.status, &fingerprint).await?
+    {
         return adopt(connection, run, scenario.revision).await.map(Accepted::Same);
     }
     let status = match scenario.status.after(Event::Accepted(request.run)) {
@@ -115,7 +133,7 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
     let run = Run {
         id: request.run,
         scenario_id: scenario.id,
-        revision: scenario.revision,
+        revision,
         state: RunState::Queued,
         attempt: 1,
         fingerprint,
@@ -128,6 +146,28 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
     insert(connection, &run, &snapshot, request.lease).await?;
     let assignment = Assignment { run: run.id, scenario: scenario.id, attempt: run.attempt, inputs };
     Ok(Accepted::New(run, Box::new(assignment)))
+}
+
+/// What a run was to compute, if it has failed.
+enum Failed {
+    Yes(i64, i64, Box<Snapshot>),
+    No(RunState),
+    Unknown,
+}
+
+async fn failed(connection: &mut Connection, scenario: ScenarioId, run: RunId) -> Result<Failed> {
+    let row: Option<(String, i64, i64, Json<Snapshot>)> = on!(connection, c => {
+        sqlx::query_as("SELECT state, revision, edition, snapshot FROM runs WHERE id = $1 AND scenario_id = $2")
+            .bind(run.uuid())
+            .bind(scenario.uuid())
+            .fetch_optional(c)
+            .await
+    })?;
+    let Some((state, revision, edition, snapshot)) = row else { return Ok(Failed::Unknown) };
+    match RunState::from_name(&state).ok_or_else(|| Error::corrupt(TABLE, "unknown state"))? {
+        RunState::Failed => Ok(Failed::Yes(revision, edition, Box::new(snapshot.0))),
+        state => Ok(Failed::No(state)),
+    }
 }
 
 /// The run in motion, or the one whose result stands, if it computes the same.
@@ -151,13 +191,28 @@ async fn adopt(connection: &mut Connection, run: Run, revision: i64) -> Result<R
     Ok(Run { revision, ..run })
 }
 
-async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lease: Lease) -> Result<()> {
-    on!(connection, c => {
-        sqlx::query(
+macro_rules! insert_sql {
+    ($until:expr) => {
+        concat!(
             "INSERT INTO runs (id, scenario_id, revision, fingerprint, engine_version, edition, snapshot, state,
                                attempt, lease_owner, lease_until, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, ",
+            $until,
+            ", $12)"
         )
+    };
+}
+
+const INSERT_POSTGRES: &str = insert_sql!(lease_until_postgres!("$11"));
+const INSERT_SQLITE: &str = insert_sql!("NULL");
+
+async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lease: Lease) -> Result<()> {
+    let sql = match connection {
+        Connection::Postgres(_) => INSERT_POSTGRES,
+        Connection::Sqlite(_) => INSERT_SQLITE,
+    };
+    on!(connection, c => {
+        sqlx::query(sql)
         .bind(run.id.uuid())
         .bind(run.scenario_id.uuid())
         .bind(run.revision)
@@ -168,7 +223,7 @@ async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lea
         .bind(run.state.as_str())
         .bind(run.attempt)
         .bind(lease.owner.uuid())
-        .bind(lease.until)
+        .bind(lease.length.as_secs_f64())
         .bind(run.created_at)
         .execute(c)
         .await

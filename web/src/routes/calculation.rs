@@ -58,7 +58,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Has a scenario calculated; the run's row is the truth from here on.
 pub(super) async fn accept(app: &App, caller: Caller, key: Option<Key>, id: ScenarioId) -> Result<Run, Problem> {
-    match app.scenarios.calculate(Asker { access: caller.access(), key }, id).await? {
+    answer(app.scenarios.calculate(Asker { access: caller.access(), key, again: None }, id).await?)
+}
+
+/// The run that was accepted, or why none was.
+pub(super) fn answer(answer: CalculateAnswer) -> Result<Run, Problem> {
+    match answer {
         CalculateAnswer::Run(run) => Ok(run),
         CalculateAnswer::Busy(run) => Err(Problem::conflict(
             "calculation.in_motion",
@@ -67,6 +72,11 @@ pub(super) async fn accept(app: &App, caller: Caller, key: Option<Key>, id: Scen
         CalculateAnswer::Invalid(invalid) => Err(invalid.into()),
         CalculateAnswer::Forbidden => Err(Problem::read_only("scenario")),
         CalculateAnswer::Unknown => Err(Problem::not_found("scenario")),
+        CalculateAnswer::UnknownRun => Err(Problem::not_found("run")),
+        CalculateAnswer::NotFailed(state) => Err(Problem::conflict(
+            "run.not_failed",
+            format!("only a run that failed can be tried again; this one is {}", state.as_str()),
+        )),
         CalculateAnswer::OtherRequest => Err(idempotency::mismatch()),
         CalculateAnswer::InProgress => Err(idempotency::in_progress()),
         CalculateAnswer::Failed(error) => Err(error.into()),
@@ -104,7 +114,7 @@ async fn calculate(
     Ok((applied, accepted(run)).into_response())
 }
 
-fn accepted(run: Run) -> Response {
+pub(super) fn accepted(run: Run) -> Response {
     let base = format!("/api/v1/scenarios/{}", run.scenario_id);
     if run.state.has_ended() {
         let location = [(header::LOCATION, format!("{base}/result"))];

@@ -13,6 +13,7 @@ mod master_data;
 mod new_users;
 mod prices;
 mod projects;
+mod retry;
 mod scenarios;
 mod sessions;
 mod statistics;
@@ -93,6 +94,7 @@ fn documented() -> OpenApiRouter<App> {
         .merge(duplicate::routes())
         .merge(compare::routes())
         .merge(calculation::routes())
+        .merge(retry::routes())
         .merge(master_data::routes())
         .merge(catalogue::routes())
         .merge(default_sets::routes())
