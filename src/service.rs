@@ -103,6 +103,7 @@ impl Service {
         let limits = Limits {
             header_timeout: Duration::from_millis(config.http.header_timeout_ms),
             connections: config.http.max_connections,
+            linger: Duration::from_millis(config.shutdown.linger_ms),
         };
         let router = safire_web::router(app.clone());
         let listener = tokio::spawn(listener::serve(listener, router, limits, stop.clone(), patience));

@@ -2,8 +2,9 @@
 //! load.
 //!
 //! On PostgreSQL a thread of its own does it, over a connection of its own: neither busy workers nor a
-//! pool without a free connection delay it. A second connection hears hints of other processes. On
-//! SQLite, which one process owns, there is nothing to renew and nobody to hear.
+//! pool without a free connection delay it. A second connection hears hints of other processes, a third
+//! asks for signs of life, so that a database that hangs is noticed within a second. On SQLite, which
+//! one process owns, there is nothing to renew and nobody to hear.
 //!
 //! What the thread knows is read through [`Hold`]: others' runs may be taken over only after a full
 //! lease in touch with the database, so that owners that lived through an outage renew first.
@@ -21,10 +22,22 @@ use safire_store::{
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{context::Context, scenarios::lease, slot::Slot, supervisor::Child};
+use crate::{
+    context::Context,
+    database::{Database, Link},
+    scenarios::lease,
+    slot::Slot,
+    supervisor::Child,
+};
 
 /// How many signs of life a lease has room for: two may be lost.
 pub(crate) const BEATS: u32 = 3;
+
+/// How often the database is asked for a sign of life …
+const PROBE: Duration = Duration::from_millis(250);
+
+/// … and how long it may take over it.
+const PROBE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The wait before a lost connection is tried again, at most.
 const RETRY: Duration = Duration::from_millis(500);
@@ -107,10 +120,10 @@ impl Hold {
 }
 
 /// The handle on what is known, and the actor that keeps it true.
-pub(crate) fn heartbeat(target: &Target, context: &Context) -> (Hold, Child) {
+pub(crate) fn heartbeat(target: &Target, context: &Context, database: &Database) -> (Hold, Child) {
     let hold = Hold::new(target.engine(), context.lease);
     let slot = Slot::new("heartbeat", 1, RETRY);
-    let pulse = Pulse { target: target.clone(), context: context.clone(), hold: hold.clone() };
+    let pulse = Pulse { target: target.clone(), context: context.clone(), hold: hold.clone(), link: database.link() };
     (hold, Child::new(slot, move || (Heartbeat(pulse.clone()), ())))
 }
 
@@ -153,6 +166,7 @@ struct Pulse {
     target: Target,
     context: Context,
     hold: Hold,
+    link: Arc<Link>,
 }
 
 /// Says so when the thread ends, also when it panics.
@@ -175,6 +189,7 @@ impl Pulse {
                     () = stop.cancelled() => {}
                     () = self.renew() => {}
                     () = self.listen() => {}
+                    () = self.probe() => {}
                 }
             });
         })?;
@@ -216,6 +231,29 @@ impl Pulse {
             None => connection.insert(self.target.connect().await?),
         };
         runs::renew(connection, lease(&self.context)).await
+    }
+
+    async fn probe(&self) {
+        let mut connection = None;
+        loop {
+            let answered = timeout(PROBE_PATIENCE, self.ping(&mut connection)).await;
+            if !matches!(answered, Ok(Ok(()))) {
+                connection = None;
+            }
+            // A refusal, too, is an answer.
+            self.link.probed(answered.is_ok());
+            tokio::time::sleep(PROBE).await;
+        }
+    }
+
+    async fn ping(&self, connection: &mut Option<Connection>) -> safire_store::Result<()> {
+        match connection {
+            Some(connection) => connection.ping().await,
+            None => {
+                *connection = Some(self.target.connect().await?);
+                Ok(())
+            }
+        }
     }
 
     async fn listen(&self) {

@@ -51,7 +51,7 @@ impl System {
     /// Starts all actors under a supervisor.
     pub async fn start(settings: Settings, context: &Context) -> Result<Self, SpawnErr> {
         let (database, mut children) = Database::new(&settings.database, context);
-        let (hold, child) = heartbeat(&settings.database.target, context);
+        let (hold, child) = heartbeat(&settings.database.target, context, &database);
         children.push(child);
         let (cache, child) = Cache::new(&settings.cache, context);
         children.push(child);

@@ -86,6 +86,7 @@ pub(super) const KEYS: &[Key] = &[
     text("admin.email", is_email).with_alias("SAFIRE_ADMIN_EMAIL"),
     secret("admin.password", not_empty).with_alias("SAFIRE_ADMIN_PASSWORD"),
     number("shutdown.drain_s", 1..=3600),
+    number("shutdown.linger_ms", 0..=60_000),
     text("log.filter", is_filter),
     text("log.format", anything),
 ];

@@ -249,11 +249,14 @@ impl Default for Admin {
 pub struct Shutdown {
     /// Time for accepted requests and running calculations to finish, in seconds.
     pub drain_s: u64,
+    /// Time that open connections are still served, and told to close, in milliseconds: a request that is on
+    /// its way when its connection is closed would be lost.
+    pub linger_ms: u64,
 }
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { drain_s: 25 }
+        Self { drain_s: 25, linger_ms: 500 }
     }
 }
 

@@ -129,7 +129,7 @@ async fn clients_that_leave_take_nothing_with_them() {
     let begun = Instant::now();
     loop {
         let health = ana.ask(Method::GET, "/health", None, None).await;
-        let (pool, calculations) = (&health.json["database"], &health.json["calculations"]);
+        let (pool, calculations) = (&health.json["database"]["pool"], &health.json["calculations"]);
         let idle = pool["checked_out"] == 0 && pool["waiters"] == 0 && calculations["free"] == calculations["capacity"];
         if health.status == Some(200) && idle {
             break;

@@ -34,8 +34,8 @@ async fn stops_in_order(world: World) {
         assert!(begun.elapsed() < PATIENCE, "nobody is answered");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    server.signal("TERM");
     let at = world.history.elapsed();
+    server.signal("TERM");
     let (status, took) = server.end().await;
     let replies = join_all(readers).await;
     crowd.go_home().await;

@@ -5,8 +5,9 @@ use std::{
     net::TcpListener,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// Answers whatever it is told with something that is not the protocol.
-fn talk_nonsense(port: u16, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
+fn talk_nonsense(port: u16, stop: &Arc<AtomicBool>, answered: &Arc<AtomicU64>) -> JoinHandle<()> {
     let begun = Instant::now();
     let listener = loop {
         match TcpListener::bind(("127.0.0.1", port)) {
@@ -30,9 +31,9 @@ fn talk_nonsense(port: u16, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<u
         }
     };
     listener.set_nonblocking(true).expect("it can be");
-    let stop = Arc::clone(stop);
+    let (stop, answered) = (Arc::clone(stop), Arc::clone(answered));
     std::thread::spawn(move || {
-        let (mut answered, mut open) = (0, Vec::new());
+        let mut open = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             if let Ok((stream, _)) = listener.accept() {
                 stream.set_nonblocking(true).expect("it can be");
@@ -42,12 +43,11 @@ fn talk_nonsense(port: u16, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<u
             for stream in &mut open {
                 if matches!(stream.read(&mut buffer), Ok(1..)) {
                     let _ = stream.write_all(b"$-7\r\nHTTP/1.1 200 \x00\xff\r\n*999999999\r\n");
-                    answered += 1;
+                    answered.fetch_add(1, Ordering::Relaxed);
                 }
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        answered
     })
 }
 
@@ -98,11 +98,18 @@ async fn whatever_becomes_of_redis_no_request_fails_and_no_read_is_stale() {
     crowd.accepts(20).await;
     let quiet = Arc::new(AtomicBool::new(false));
     let port = world.redis().port();
-    let nonsense = block_in_place(|| talk_nonsense(port, &quiet));
+    let answered = Arc::new(AtomicU64::new(0));
+    let nonsense = block_in_place(|| talk_nonsense(port, &quiet, &answered));
     tokio::time::sleep(lasts).await;
+    let begun = Instant::now();
+    while answered.load(Ordering::Relaxed) == 0 {
+        assert!(begun.elapsed() < PATIENCE, "the service never asks who talks nonsense");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     crowd.accepts(20).await;
     quiet.store(true, Ordering::Relaxed);
-    let answered = block_in_place(|| nonsense.join()).expect("no panic");
+    block_in_place(|| nonsense.join()).expect("no panic");
+    let answered = answered.load(Ordering::Relaxed);
     block_in_place(|| world.redis().restart());
     crowd.accepts(20).await;
     crowd.go_home().await;
