@@ -32,7 +32,7 @@ impl Engine {
 
 /// How long a transaction may wait for its own process before PostgreSQL ends it: no transaction here waits
 /// for anything but the database, so a process that was stopped, or cut off, would hold its locks for ever.
-const ABANDONED: Duration = Duration::from_secs(2);
+const ABANDONED: Duration = Duration::from_secs(10);
 
 /// Where the database is and how to open it.
 #[derive(Debug, Clone)]
