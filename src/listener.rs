@@ -2,7 +2,13 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use axum::{Extension, Router};
+use axum::{
+    Extension, Router,
+    extract::Request,
+    http::{HeaderValue, Version, header::CONNECTION},
+    middleware::{self, Next},
+};
+use futures::FutureExt;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
@@ -24,9 +30,15 @@ pub(crate) struct Limits {
     pub header_timeout: Duration,
     /// Connections at once; more wait at the door.
     pub connections: usize,
+    /// How long connections are served on when it is time to stop.
+    pub linger: Duration,
 }
 
 /// Serves until `stop`, then lets the requests that were accepted finish within `patience`.
+///
+/// A connection that is closed while a request is on its way to it resets that request. So connections
+/// are served on for a moment, each answer with the word that it was the last, and whoever stands at the
+/// door is let in; what is idle after that is closed.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -39,8 +51,9 @@ pub(crate) async fn serve(
     server.http2().timer(TokioTimer::new()).keep_alive_interval(limits.header_timeout);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections));
+    let router = saying_the_last(router, stop.clone());
 
-    while let Some((stream, peer, place)) = accept(&listener, &places, &stop).await {
+    let serve = |(stream, peer, place): Accepted| {
         let service = TowerToHyperService::new(Extension(Peer(peer)).layer(router.clone()));
         let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
@@ -49,11 +62,35 @@ pub(crate) async fn serve(
             let _ = connection.await;
             drop(place);
         });
+    };
+    while let Some(accepted) = accept(&listener, &places, &stop).await {
+        serve(accepted);
+    }
+    // Whoever stood at the door when it was closed is let in.
+    while let Some(Some(accepted)) = accept(&listener, &places, &CancellationToken::new()).now_or_never() {
+        serve(accepted);
     }
     drop(listener);
+    tokio::time::sleep(limits.linger).await;
     if timeout(patience, graceful.shutdown()).await.is_err() {
         tracing::warn!("some connections did not end in time");
     }
+}
+
+/// Once it is time to stop, every answer ends its connection.
+fn saying_the_last(router: Router, stop: CancellationToken) -> Router {
+    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let stop = stop.clone();
+        async move {
+            // A connection of HTTP/2 is told in its own way.
+            let tell = request.version() < Version::HTTP_2;
+            let mut response = next.run(request).await;
+            if tell && stop.is_cancelled() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
+    }))
 }
 
 type Accepted = (TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit);

@@ -88,7 +88,8 @@ impl Service {
         let auth = Auth::new(&auth_settings(config, secret)).context("the auth section cannot be used")?;
         make_first_admin(config, &target, &auth, &*clock).await?;
 
-        let context = Context { faults: parts.faults.clone(), ..Context::new(Arc::clone(&clock)) };
+        let lease = Duration::from_secs(config.calculations.lease_s);
+        let context = Context { faults: parts.faults.clone(), lease, ..Context::new(Arc::clone(&clock)) };
         let settings = system_settings(config, target, &parts)?;
         let system = Arc::new(System::start(settings, &context).await.context("the actors do not start")?);
         let limits = safire_web::Limits::new(limit_settings(config), shared_limits(config)?.as_ref());
@@ -102,6 +103,7 @@ impl Service {
         let limits = Limits {
             header_timeout: Duration::from_millis(config.http.header_timeout_ms),
             connections: config.http.max_connections,
+            linger: Duration::from_millis(config.shutdown.linger_ms),
         };
         let router = safire_web::router(app.clone());
         let listener = tokio::spawn(listener::serve(listener, router, limits, stop.clone(), patience));
@@ -334,6 +336,7 @@ fn web_settings(config: &Config) -> safire_web::Settings {
     safire_web::Settings {
         body_limit: config.http.body_limit_bytes,
         request_timeout: Duration::from_millis(config.http.request_timeout_ms),
+        body_timeout: Duration::from_millis(config.http.body_timeout_ms),
         sync_wait: Duration::from_secs(config.calculations.sync_wait_s),
         master_data_ttl: Duration::from_secs(config.cache.master_data_ttl_s),
         open_registration: config.auth.registration == Registration::Open,

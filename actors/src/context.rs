@@ -1,7 +1,7 @@
 //! What every actor is given: time, the name of this process, and the points at which a test may
 //! make it fail.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use safire_domain::{Clock, NodeId};
 
@@ -12,6 +12,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// This life of this process: the owner of the runs that it works on.
     pub node: NodeId,
+    /// How long a run stays with a process that gives no sign of life.
+    pub lease: Duration,
     /// Where tests break things; `None` in production.
     pub faults: Option<Arc<dyn Faults>>,
 }
@@ -22,11 +24,14 @@ pub trait Faults: Send + Sync + 'static {
     fn strike(&self, point: &'static str);
 }
 
+/// How long a lease is unless something else is configured.
+pub const LEASE: Duration = Duration::from_secs(15);
+
 impl Context {
     /// A context without faults.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let node = NodeId::new(clock.now());
-        Self { clock, node, faults: None }
+        Self { clock, node, lease: LEASE, faults: None }
     }
 
     pub(crate) fn pass(&self, point: &'static str) {

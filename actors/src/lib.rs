@@ -11,6 +11,7 @@ pub mod cache;
 pub mod calculations;
 pub mod context;
 pub mod database;
+pub mod heartbeat;
 pub mod limits;
 mod scenario;
 pub mod scenarios;

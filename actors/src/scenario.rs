@@ -26,7 +26,7 @@ use crate::{
     calculations::{Calculations, OnProgress, Place},
     context::Context,
     database::{Database, DatabaseError},
-    scenarios::{Asker, CalculateAnswer, CancelAnswer, LEASE, lease},
+    scenarios::{Asker, CalculateAnswer, CancelAnswer, lease},
     slot::Reply,
 };
 
@@ -46,6 +46,8 @@ pub(crate) enum Message {
     Cancel { access: Access, reply: Reply<CancelAnswer> },
     Wait { run: RunId, reply: Reply<()> },
     Resume(Assignment),
+    /// What the database says this process holds of the scenario, asked at that time.
+    Held(Instant, Option<(RunId, i64)>),
     Answered(Answer),
     Progressed(RunId, Progress),
     Lingered(RunId),
@@ -90,6 +92,8 @@ enum Question {
 struct Motion {
     run: RunId,
     attempt: i64,
+    /// When it was in the database for certain.
+    since: Instant,
     /// How far it is; `None` while it waits for a thread.
     progress: Option<Progress>,
     waiting: Vec<Reply<()>>,
@@ -130,6 +134,10 @@ impl Actor for ScenarioActor {
                 state.handled += 1;
                 self.begin(&myself, state, assignment, None);
             }
+            Message::Held(asked, held) => {
+                state.handled += 1;
+                state.let_go(asked, held);
+            }
             Message::Answered(answer) => self.answered(&myself, state, answer),
             Message::Progressed(run, progress) => state.progressed(run, progress),
             Message::Lingered(run) => self.record(&myself, state, run),
@@ -166,6 +174,16 @@ impl State {
         self.motion.as_ref().is_some_and(|motion| (motion.run, motion.attempt) == (run, attempt))
     }
 
+    /// A run that was taken over by another process, or has ended, is calculated here no longer.
+    fn let_go(&mut self, asked: Instant, held: Option<(RunId, i64)>) {
+        let Some(motion) = &self.motion else { return };
+        let (run, attempt) = (motion.run, motion.attempt);
+        if motion.since < asked && held != Some((run, attempt)) {
+            tracing::info!(run.id = %run, attempt, "the run is held no longer");
+            self.end(run);
+        }
+    }
+
     /// The run has ended: whoever waited for it may look.
     fn end(&mut self, run: RunId) {
         if let Some(motion) = self.motion.take_if(|motion| motion.run == run) {
@@ -196,9 +214,9 @@ impl ScenarioActor {
         tokio::spawn(async move {
             let now = context.clock.now();
             let answer = match question {
-                Question::Calculate { asker: Asker { access, key, analysis }, place, reply } => {
+                Question::Calculate { asker: Asker { access, key, ask }, place, reply } => {
                     let (run, lease) = (RunId::new(now), lease(&context));
-                    let request = Request { access, key, scenario, analysis: *analysis, run, lease, now };
+                    let request = Request { access, key, scenario, ask, run, lease, now };
                     let answer = database.write(move |c| Box::pin(runs::accept(c, request))).await;
                     Answer::Calculate { answer: Box::new(answer), place, reply }
                 }
@@ -241,7 +259,7 @@ impl ScenarioActor {
         let cancel = CancellationToken::new();
         let waiting = state.motion.take().map(|earlier| earlier.waiting).unwrap_or_default();
         let guard = cancel.clone().drop_guard();
-        state.motion = Some(Motion { run, attempt, progress: None, waiting, _guard: guard });
+        state.motion = Some(Motion { run, attempt, since: Instant::now(), progress: None, waiting, _guard: guard });
         myself.send_after(LINGERING, move || Message::Lingered(run));
         let (calculations, myself) = (self.calculations.clone(), myself.clone());
         tokio::spawn(async move {
@@ -343,8 +361,11 @@ async fn settle(context: &Context, database: &Database, run: RunId, attempt: i64
     }
 }
 
-/// Waits that double from 50 ms to a quarter of the lease.
+/// Waits that double from 50 ms to some seconds.
 struct Pause(Duration);
+
+/// The longest of them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 impl Default for Pause {
     fn default() -> Self {
@@ -355,7 +376,7 @@ impl Default for Pause {
 impl Pause {
     async fn wait(&mut self) {
         tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(LEASE / 4);
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -368,6 +389,8 @@ impl From<Result<Accepted, DatabaseError>> for CalculateAnswer {
             Ok(Accepted::InvalidAnalysis(invalid)) => Self::InvalidAnalysis(invalid),
             Ok(Accepted::Forbidden) => Self::Forbidden,
             Ok(Accepted::Unknown) => Self::Unknown,
+            Ok(Accepted::UnknownRun) => Self::UnknownRun,
+            Ok(Accepted::NotFailed(state)) => Self::NotFailed(state),
             Ok(Accepted::OtherRequest) => Self::OtherRequest,
             Ok(Accepted::InProgress) => Self::InProgress,
             Err(error) => Self::Failed(error),

@@ -1,45 +1,37 @@
 //! The registry of scenarios in motion: one actor each, made when something is asked of a scenario
 //! and let go when it rests.
 //!
-//! The registry also keeps this process's promise to the database: it renews the lease on its runs,
-//! takes over runs that nobody works on, begins again what a failed actor had in hand, and gives back
-//! what is unfinished when the process stops.
+//! The registry also keeps this process's promise to the database: it takes over runs that nobody works
+//! on, begins again what a failed actor had in hand, lets go what others have taken over, and gives back
+//! what is unfinished when the process stops. The lease itself is renewed by the [heartbeat].
+//!
+//! [heartbeat]: crate::heartbeat
 
 use std::{
     collections::HashMap,
     fmt,
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use chrono::TimeDelta;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
-use safire_domain::{
-    RunId, ScenarioId, Timestamp,
-    engine::{Analysis, Invalid},
-    run::Run,
-    user::Access,
-};
+use rand::RngExt;
+use safire_domain::{RunId, ScenarioId, engine::Invalid, lifecycle::RunState, run::Run, user::Access};
 use safire_store::{
-    Engine,
     idempotency::Key,
-    runs::{self, Assignment, Cancelled, Claim, Lease},
+    runs::{self, Ask, Assignment, Cancelled, Claim, Held, Lease},
 };
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::{
     calculations::{Calculations, Place},
     context::Context,
     database::{Database, DatabaseError},
+    heartbeat::{BEATS, Hold},
     scenario::{self, ScenarioActor},
     slot::{Reply, Slot, Unavailable, Why},
     supervisor::Child,
 };
-
-/// How long a run stays with a process that gives no sign of life.
-pub(crate) const LEASE: Duration = Duration::from_secs(15);
-
-/// How often a process gives one, and looks for runs that others have left.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// The answer to a request for a calculation.
 #[derive(Debug)]
@@ -56,6 +48,10 @@ pub enum CalculateAnswer {
     Forbidden,
     /// For the user there is no such scenario.
     Unknown,
+    /// The scenario has no such run.
+    UnknownRun,
+    /// The run that is to be tried again has not failed.
+    NotFailed(RunState),
     /// The user sent another request under this key.
     OtherRequest,
     /// The same request is being accepted at this moment, by another process.
@@ -72,7 +68,7 @@ pub struct Asker {
     /// The key: a request that was accepted under it is answered with the same run.
     pub key: Option<Key>,
     /// What they want to know.
-    pub analysis: Box<Analysis>,
+    pub ask: Ask,
 }
 
 /// The answer to a request to call a calculation off.
@@ -108,15 +104,18 @@ impl Scenarios {
         context: &Context,
         database: &Database,
         calculations: &Calculations,
+        hold: &Hold,
     ) -> (Self, Child) {
         let slot = Slot::new("scenarios", settings.queue, settings.deadline);
-        let (context, database, pool) = (context.clone(), database.clone(), calculations.clone());
+        let (context, database, pool, hold) = (context.clone(), database.clone(), calculations.clone(), hold.clone());
         let lived = AtomicBool::new(false);
         let child = Child::new(slot.clone(), move || {
             let registry = Registry {
                 context: context.clone(),
                 database: database.clone(),
                 calculations: pool.clone(),
+                hold: hold.clone(),
+                claims: TaskTracker::new(),
                 lived_before: lived.swap(true, Ordering::Relaxed),
             };
             (registry, ())
@@ -160,8 +159,9 @@ enum Message {
     Cancel { access: Access, scenario: ScenarioId, reply: Reply<CancelAnswer> },
     Wait { scenario: ScenarioId, run: RunId, reply: Reply<()> },
     AtRest { scenario: ScenarioId, actor: ActorId, handled: u64 },
-    Heartbeat,
-    Held(Vec<ScenarioId>),
+    Look,
+    LookAgain,
+    Held(Instant, Vec<Held>),
     Claimed(Vec<Assignment>),
     Drain(Duration, Reply<Drained>),
     DrainEnds,
@@ -171,6 +171,9 @@ struct Registry {
     context: Context,
     database: Database,
     calculations: Calculations,
+    hold: Hold,
+    /// Claims on their way to the database.
+    claims: TaskTracker,
     /// Whether this process had a registry before, which may have had runs in hand.
     lived_before: bool,
 }
@@ -179,6 +182,12 @@ struct Registry {
 struct State {
     scenarios: HashMap<ScenarioId, Entry>,
     draining: Option<Reply<Drained>>,
+    /// Whether the registry was told to drain: nothing more is taken over.
+    closing: bool,
+    /// Whether runs are left that nobody works on: they are looked for as soon as there is room.
+    more: bool,
+    /// Passes on hints of other processes.
+    _hinted: Option<AbortOnDropHandle<()>>,
 }
 
 struct Entry {
@@ -193,9 +202,16 @@ impl Actor for Registry {
     type Arguments = ();
 
     async fn pre_start(&self, myself: ActorRef<Message>, (): ()) -> Result<State, ActorProcessingErr> {
-        self.claim(&myself, self.lived_before, None);
-        myself.send_interval(HEARTBEAT, || Message::Heartbeat);
-        Ok(State::default())
+        self.claim(&myself, if self.lived_before { Reason::Forgotten } else { Reason::Routine });
+        myself.send_after(self.interval(), || Message::LookAgain);
+        let (hold, registry) = (self.hold.clone(), myself.clone());
+        let hinted = tokio::spawn(async move {
+            loop {
+                hold.hinted().await;
+                let _ = registry.cast(Message::Look);
+            }
+        });
+        Ok(State { _hinted: Some(AbortOnDropHandle::new(hinted)), ..State::default() })
     }
 
     async fn handle(
@@ -206,7 +222,7 @@ impl Actor for Registry {
     ) -> Result<(), ActorProcessingErr> {
         self.context.pass("scenarios");
         match message {
-            Message::Calculate { reply, .. } if state.draining.is_some() => reply.refuse(Why::Down),
+            Message::Calculate { reply, .. } if state.closing => reply.refuse(Why::Down),
             Message::Calculate { asker, scenario, place, reply } => {
                 let message = scenario::Message::Calculate { asker, place, reply };
                 self.forward(&myself, state, scenario, message).await?;
@@ -219,19 +235,29 @@ impl Actor for Registry {
                 false => reply.send(()),
             },
             Message::AtRest { scenario, actor, handled } => state.let_go(scenario, actor, handled),
-            Message::Heartbeat => self.beat(&myself),
-            Message::Held(scenarios) => self.reclaim(&myself, state, scenarios),
+            Message::Look => self.look(&myself, state),
+            Message::LookAgain => {
+                self.look(&myself, state);
+                myself.send_after(self.interval(), || Message::LookAgain);
+            }
+            Message::Held(asked, held) => self.compare(&myself, state, asked, held),
             Message::Claimed(assignments) => {
+                // As many as are taken at once: there are likely to be more.
+                state.more |= assignments.len() >= self.calculations.capacity();
                 for assignment in assignments {
                     let scenario = assignment.scenario;
                     self.forward(&myself, state, scenario, scenario::Message::Resume(assignment)).await?;
                 }
             }
             Message::Drain(patience, reply) => {
-                state.draining = Some(reply);
+                (state.draining, state.closing) = (Some(reply), true);
                 myself.send_after(patience, || Message::DrainEnds);
             }
             Message::DrainEnds => self.hand_back(state),
+        }
+        if state.more && state.scenarios.len() < self.calculations.capacity() / 2 {
+            state.more = false;
+            self.look(&myself, state);
         }
         if state.scenarios.is_empty() {
             self.hand_back(state);
@@ -311,48 +337,64 @@ impl Registry {
         let Some(scenario) = failed.map(|(&scenario, _)| scenario) else { return };
         tracing::error!(scenario.id = %scenario, %why, "a scenario failed and begins again");
         state.scenarios.remove(&scenario);
-        self.claim(myself, true, Some(scenario));
+        self.claim(myself, Reason::Failed(scenario));
     }
 
-    fn beat(&self, myself: &ActorRef<Message>) {
-        let (context, database, registry) = (self.context.clone(), self.database.clone(), myself.clone());
+    /// When to look again: three times a lease, and not in step with other processes.
+    fn interval(&self) -> Duration {
+        (self.context.lease / BEATS).mul_f64(rand::rng().random_range(0.8..=1.2))
+    }
+
+    /// Looks beside the actor which runs this process holds, and for runs that nobody does.
+    fn look(&self, myself: &ActorRef<Message>, state: &State) {
+        if state.closing {
+            return;
+        }
+        let (node, database, registry) = (self.context.node, self.database.clone(), myself.clone());
         tokio::spawn(async move {
-            let lease = lease(&context);
-            let held = database.write(move |c| {
-                Box::pin(async move {
-                    runs::renew(c, lease).await?;
-                    runs::held(c, lease.owner).await
-                })
-            });
-            match held.await {
-                Ok(scenarios) => drop(registry.cast(Message::Held(scenarios))),
-                Err(error) => tracing::warn!(%error, "the lease was not renewed"),
+            let asked = Instant::now();
+            match database.read(move |c| Box::pin(runs::held(c, node))).await {
+                Ok(held) => drop(registry.cast(Message::Held(asked, held))),
+                Err(error) => tracing::debug!(%error, "it was not looked which runs are held"),
             }
         });
-        self.claim(myself, false, None);
+        self.claim(myself, Reason::Routine);
     }
 
-    /// Begins again the runs that this process holds and nobody in it works on: they were accepted
-    /// just when their actor failed.
-    fn reclaim(&self, myself: &ActorRef<Message>, state: &State, scenarios: Vec<ScenarioId>) {
-        for scenario in scenarios {
-            if !state.scenarios.contains_key(&scenario) {
-                self.claim(myself, true, Some(scenario));
+    /// Lets go what this process holds no longer, and begins again what it holds and nobody in it works
+    /// on: it was accepted just when its actor failed, or the database's answer was lost.
+    fn compare(&self, myself: &ActorRef<Message>, state: &mut State, asked: Instant, held: Vec<Held>) {
+        let held: HashMap<_, _> = held.into_iter().map(|held| (held.scenario, (held.run, held.attempt))).collect();
+        for (scenario, entry) in &mut state.scenarios {
+            entry.forwarded += 1;
+            let _ = entry.actor.cast(scenario::Message::Held(asked, held.get(scenario).copied()));
+        }
+        for &scenario in held.keys() {
+            if !state.scenarios.contains_key(&scenario) && !state.closing {
+                self.claim(myself, Reason::Orphaned(scenario));
             }
         }
     }
 
     /// Claims runs beside the actor and reports what it got. Until the database answers, a claim of
-    /// what a failed actor had in hand is tried again; the next heartbeat repeats any other. A run
+    /// runs that this process holds is tried again; any other is repeated soon anyway. A run
     /// accepted meanwhile may be claimed with them: its first attempt is then refused at its end.
-    fn claim(&self, myself: &ActorRef<Message>, own: bool, scenario: Option<ScenarioId>) {
+    fn claim(&self, myself: &ActorRef<Message>, reason: Reason) {
         let (context, database, myself) = (self.context.clone(), self.database.clone(), myself.clone());
+        let hold = self.hold.clone();
         let limit = i64::try_from(self.calculations.capacity()).unwrap_or(i64::MAX);
-        tokio::spawn(async move {
+        self.claims.spawn(async move {
+            let own = !matches!(reason, Reason::Routine);
             loop {
-                let now = context.clock.now();
-                let abandoned_before = abandoned_before(database.engine(), now);
-                let claim = Claim { lease: lease(&context), abandoned_before, own, scenario, limit, now };
+                let claim = Claim {
+                    lease: lease(&context),
+                    abandoned: hold.may_take_over(),
+                    own,
+                    scenario: reason.scenario(),
+                    blamed: matches!(reason, Reason::Failed(_)),
+                    limit,
+                    now: context.clock.now(),
+                };
                 match database.write(move |c| Box::pin(runs::claim(c, claim))).await {
                     Ok(assignments) if assignments.is_empty() => return,
                     Ok(assignments) => {
@@ -361,7 +403,7 @@ impl Registry {
                         return;
                     }
                     Err(error) if own && error.is_passing() => tokio::time::sleep(RETRY).await,
-                    Err(error) => return tracing::warn!(%error, "abandoned runs were not looked for"),
+                    Err(error) => return tracing::debug!(%error, "abandoned runs were not looked for"),
                 }
             }
         });
@@ -372,8 +414,11 @@ impl Registry {
     fn hand_back(&self, state: &mut State) {
         let Some(reply) = state.draining.take() else { return };
         let unfinished = std::mem::take(&mut state.scenarios);
-        let (node, database) = (self.context.node, self.database.clone());
+        let (node, database, claims) = (self.context.node, self.database.clone(), self.claims.clone());
         tokio::spawn(async move {
+            // What is being claimed at this moment goes back with the rest.
+            claims.close();
+            let _ = tokio::time::timeout(RETRY, claims.wait()).await;
             let handed_back = database.write(move |c| Box::pin(runs::hand_back(c, node))).await;
             let handed_back = handed_back.unwrap_or_else(|error| {
                 tracing::error!(%error, "unfinished runs were not handed back; their lease will end");
@@ -390,19 +435,31 @@ impl Registry {
 /// How soon a claim that must succeed is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// This process's hold on a run, from now.
-pub(crate) fn lease(context: &Context) -> Lease {
-    let until = context.clock.now() + TimeDelta::from_std(LEASE).unwrap_or_default();
-    Lease { owner: context.node, until }
+/// Why runs are claimed.
+#[derive(Debug, Clone, Copy)]
+enum Reason {
+    /// Perhaps others have left some.
+    Routine,
+    /// This process has forgotten all that it held.
+    Forgotten,
+    /// This process holds the scenario's run, and nobody in it works on it.
+    Orphaned(ScenarioId),
+    /// The scenario's actor failed, perhaps because of its run.
+    Failed(ScenarioId),
 }
 
-/// When another process's lease must have ended for its runs to be free. SQLite has one process: any
-/// other is gone.
-fn abandoned_before(engine: Engine, now: Timestamp) -> Timestamp {
-    match engine {
-        Engine::Postgres => now,
-        Engine::Sqlite => now + TimeDelta::days(36_500),
+impl Reason {
+    fn scenario(self) -> Option<ScenarioId> {
+        match self {
+            Self::Routine | Self::Forgotten => None,
+            Self::Orphaned(scenario) | Self::Failed(scenario) => Some(scenario),
+        }
     }
+}
+
+/// This process's hold on a run, from now.
+pub(crate) fn lease(context: &Context) -> Lease {
+    Lease { owner: context.node, length: context.lease }
 }
 
 impl fmt::Debug for Scenarios {

@@ -10,6 +10,7 @@ use crate::{
     calculations::{self, Calculations},
     context::Context,
     database::{self, Database},
+    heartbeat::{Hold, heartbeat},
     scenarios::{self, Drained, Scenarios},
     slot::{Slot, Unavailable},
     supervisor::{Message, Policy, Supervisor},
@@ -40,6 +41,8 @@ pub struct System {
     pub calculations: Calculations,
     /// The registry of scenarios.
     pub scenarios: Scenarios,
+    /// What is known about the lease on this process's runs.
+    pub hold: Hold,
     supervisor: Slot<Message>,
     exhausted: CancellationToken,
 }
@@ -48,11 +51,13 @@ impl System {
     /// Starts all actors under a supervisor.
     pub async fn start(settings: Settings, context: &Context) -> Result<Self, SpawnErr> {
         let (database, mut children) = Database::new(&settings.database, context);
+        let (hold, child) = heartbeat(&settings.database.target, context, &database);
+        children.push(child);
         let (cache, child) = Cache::new(&settings.cache, context);
         children.push(child);
         let (calculations, child) = Calculations::new(&settings.calculations, context);
         children.push(child);
-        let (scenarios, child) = Scenarios::new(settings.scenarios, context, &database, &calculations);
+        let (scenarios, child) = Scenarios::new(settings.scenarios, context, &database, &calculations, &hold);
         children.push(child);
 
         let exhausted = CancellationToken::new();
@@ -60,7 +65,7 @@ impl System {
         let (actor, _): (ActorRef<Message>, _) = Actor::spawn(None, root, children).await?;
         let supervisor = Slot::new("supervisor", 1, STOP_DEADLINE);
         supervisor.fill(actor);
-        Ok(Self { database, cache, calculations, scenarios, supervisor, exhausted })
+        Ok(Self { database, cache, calculations, scenarios, hold, supervisor, exhausted })
     }
 
     /// Cancelled when an actor has failed more often than restarting can cure: the process should

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::TimeDelta;
 use futures::future::{join_all, select_all};
 use safire_actors::{
     Context, Faults, Settings, System, Unavailable, cache,
@@ -28,7 +27,7 @@ use safire_store::{
     Connection,
     access::Written,
     projects,
-    runs::{self, Accepted, Cancelled, Lease, Request},
+    runs::{self, Accepted, Ask, Cancelled, Lease, Request},
     scenarios as store, users,
 };
 use safire_test_support::{TestDatabase, analyst, now, on_both_engines, project, scenario};
@@ -116,7 +115,7 @@ impl Bench {
     }
 
     fn asker(&self) -> Asker {
-        Asker { access: self.user, key: None, analysis: Box::new(base()) }
+        Asker { access: self.user, key: None, ask: Ask::Analysis(Box::new(base())) }
     }
 
     async fn calculate(&self, scenario: ScenarioId) -> RunId {
@@ -345,8 +344,9 @@ on_both_engines! {
     async fn a_run_accepted_just_when_its_actor_failed_is_found_and_calculated(database: &TestDatabase) {
         let bench = Bench::start(database).await;
         let scenario = bench.scenario(10_000.0).await;
-        let lease = Lease { owner: bench.node, until: now() + TimeDelta::seconds(15) };
-        let request = Request { access: bench.user, key: None, scenario, analysis: base(), run: RunId::new(now()), lease, now: now() };
+        let lease = Lease { owner: bench.node, length: Duration::from_secs(15) };
+        let (access, ask) = (bench.user, Ask::Analysis(Box::new(base())));
+        let request = Request { access, key: None, scenario, ask, run: RunId::new(now()), lease, now: now() };
         // As the task of an actor that is no more would do it.
         let accepted = runs::accept(&mut *bench.rows.lock().await, request.clone()).await.unwrap();
         assert!(matches!(accepted, Accepted::New(..)), "{accepted:?}");

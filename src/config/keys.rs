@@ -47,6 +47,7 @@ pub(super) const KEYS: &[Key] = &[
     number("http.port", 0..=65_535),
     number("http.body_limit_bytes", 1024..=1_073_741_824),
     number("http.header_timeout_ms", 100..=600_000),
+    number("http.body_timeout_ms", 100..=3_600_000),
     number("http.request_timeout_ms", 100..=3_600_000),
     number("http.max_connections", 1..=1_000_000),
     list("http.trusted_proxies", is_network),
@@ -68,6 +69,7 @@ pub(super) const KEYS: &[Key] = &[
     number("calculations.queue", 1..=1_000_000),
     number("calculations.deadline_s", 1..=86_400),
     number("calculations.sync_wait_s", 1..=3600),
+    number("calculations.lease_s", 1..=3600),
     secret("auth.jwt_secret", is_long_enough).with_alias("SAFIRE_JWT_SECRET"),
     secrets("auth.jwt_previous_secrets", is_long_enough).with_alias("SAFIRE_JWT_PREVIOUS_SECRETS"),
     number("auth.access_token_minutes", 1..=1440),
@@ -84,6 +86,7 @@ pub(super) const KEYS: &[Key] = &[
     text("admin.email", is_email).with_alias("SAFIRE_ADMIN_EMAIL"),
     secret("admin.password", not_empty).with_alias("SAFIRE_ADMIN_PASSWORD"),
     number("shutdown.drain_s", 1..=3600),
+    number("shutdown.linger_ms", 0..=60_000),
     text("log.filter", is_filter),
     text("log.format", anything),
 ];

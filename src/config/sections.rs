@@ -22,6 +22,8 @@ pub struct Http {
     pub body_limit_bytes: usize,
     /// Time a client has to send a request's headers, in milliseconds.
     pub header_timeout_ms: u64,
+    /// Time a client has to send a request's body, in milliseconds.
+    pub body_timeout_ms: u64,
     /// Time a request may take in all, in milliseconds.
     pub request_timeout_ms: u64,
     /// Connections open at once; further ones wait to be accepted.
@@ -40,6 +42,7 @@ impl Default for Http {
             port: 8000,
             body_limit_bytes: safire_web::Settings::BODY_LIMIT,
             header_timeout_ms: 10_000,
+            body_timeout_ms: 20_000,
             request_timeout_ms: 30_000,
             max_connections: 4096,
             trusted_proxies: Vec::new(),
@@ -122,12 +125,16 @@ pub struct Calculations {
     /// Time a caller may wait for a result in one request, in seconds; keep it below
     /// `http.request_timeout_ms`.
     pub sync_wait_s: u64,
+    /// Time that a run stays with a process that gives no sign of life, before another may take it over, in
+    /// seconds; the same on all replicas.
+    pub lease_s: u64,
 }
 
 impl Default for Calculations {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { threads: cores.saturating_sub(1).clamp(1, 1024), queue: 256, deadline_s: 30, sync_wait_s: 20 }
+        let threads = cores.saturating_sub(1).clamp(1, 1024);
+        Self { threads, queue: 256, deadline_s: 30, sync_wait_s: 20, lease_s: 15 }
     }
 }
 
@@ -243,11 +250,14 @@ impl Default for Admin {
 pub struct Shutdown {
     /// Time for accepted requests and running calculations to finish, in seconds.
     pub drain_s: u64,
+    /// Time that open connections are still served, and told to close, in milliseconds: a request that is on
+    /// its way when its connection is closed would be lost.
+    pub linger_ms: u64,
 }
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { drain_s: 25 }
+        Self { drain_s: 25, linger_ms: 500 }
     }
 }
 

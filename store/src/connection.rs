@@ -30,6 +30,10 @@ impl Engine {
     }
 }
 
+/// How long a transaction may wait for its own process before PostgreSQL ends it: no transaction here waits
+/// for anything but the database, so a process that was stopped, or cut off, would hold its locks for ever.
+const ABANDONED: Duration = Duration::from_secs(10);
+
 /// Where the database is and how to open it.
 #[derive(Debug, Clone)]
 pub struct Target(Options);
@@ -47,7 +51,10 @@ impl Target {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)?
                 .application_name("safire")
-                .options([("statement_timeout", statement_timeout.as_millis().to_string())])
+                .options([
+                    ("statement_timeout", statement_timeout.as_millis()),
+                    ("idle_in_transaction_session_timeout", ABANDONED.as_millis()),
+                ])
                 .disable_statement_logging();
             return Ok(Self(Options::Postgres(Box::new(options))));
         }
@@ -66,6 +73,14 @@ impl Target {
         match self.0 {
             Options::Postgres(_) => Engine::Postgres,
             Options::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// How to open it, if it is PostgreSQL.
+    pub(crate) fn postgres(&self) -> Option<PgConnectOptions> {
+        match &self.0 {
+            Options::Postgres(options) => Some(PgConnectOptions::clone(options)),
+            Options::Sqlite(_) => None,
         }
     }
 
@@ -112,15 +127,32 @@ impl Connection {
             Self::Sqlite(c) => sqlx::raw_sql("BEGIN IMMEDIATE").execute(c).await.map(drop)?,
         }
         match work(self).await {
-            Ok(value) => {
-                on!(self, c => sqlx::raw_sql("COMMIT").execute(c).await.map(drop))?;
-                Ok(value)
-            }
+            Ok(value) => match on!(&mut *self, c => sqlx::raw_sql("COMMIT").execute(c).await.map(drop)) {
+                Ok(()) => Ok(value),
+                Err(error) => {
+                    // PostgreSQL ends the transaction when it cannot commit it; SQLite may keep it.
+                    if let Self::Sqlite(_) = self {
+                        self.undo().await?;
+                    }
+                    Err(error.into())
+                }
+            },
             Err(error) => {
                 if !error.breaks_connection() {
-                    on!(self, c => sqlx::raw_sql("ROLLBACK").execute(c).await.map(drop))?;
+                    self.undo().await?;
                 }
                 Err(error)
+            }
+        }
+    }
+
+    /// Undoes a transaction. When its disk is full, SQLite has done so itself, and says that there is none.
+    async fn undo(&mut self) -> Result<()> {
+        match self {
+            Self::Postgres(c) => Ok(sqlx::raw_sql("ROLLBACK").execute(c).await.map(drop)?),
+            Self::Sqlite(c) => {
+                let _ = sqlx::raw_sql("ROLLBACK").execute(c).await;
+                Ok(())
             }
         }
     }

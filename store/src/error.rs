@@ -14,6 +14,9 @@ pub enum Error {
     /// The row refers to one that does not exist, or is itself referred to.
     #[error("a row that is referred to is missing")]
     Dangling(#[source] sqlx::Error),
+    /// There is no room for what was to be written; nothing was.
+    #[error("the database has no room left")]
+    Full(#[source] sqlx::Error),
     /// Others kept changing the row; nothing was written.
     #[error("the row kept changing")]
     Contended,
@@ -58,6 +61,8 @@ impl From<sqlx::Error> for Error {
                 UniqueViolation => Self::Duplicate(error),
                 ForeignKeyViolation => Self::Dangling(error),
                 _ if is_going_away(database.code().as_deref()) => Self::Offline(error),
+                _ if is_full(database.code().as_deref()) => Self::Full(error),
+                _ if is_contention(database.code().as_deref()) => Self::Contended,
                 _ => Self::Database(error),
             },
             _ => Self::Database(error),
@@ -65,8 +70,19 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// PostgreSQL's classes 57P (shutting down, starting up) and 53300 (too many connections), and
-/// SQLite's `SQLITE_BUSY`.
+/// PostgreSQL's classes 57P (shutting down, starting up), 25P03 (a transaction that waited too long for its
+/// process) and 53300 (too many connections), and SQLite's `SQLITE_BUSY`.
 fn is_going_away(code: Option<&str>) -> bool {
-    matches!(code, Some("57P01" | "57P02" | "57P03" | "53300" | "5"))
+    matches!(code, Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300" | "5"))
+}
+
+/// PostgreSQL's `disk_full`; SQLite's `SQLITE_FULL`, and its failed writes, syncs and extensions of files, which
+/// is how it meets a quota or a limit on the size of files.
+fn is_full(code: Option<&str>) -> bool {
+    matches!(code, Some("53100" | "13" | "778" | "1034" | "1546" | "4874"))
+}
+
+/// PostgreSQL's `serialization_failure`, `deadlock_detected` and `lock_not_available`.
+fn is_contention(code: Option<&str>) -> bool {
+    matches!(code, Some("40001" | "40P01" | "55P03"))
 }

@@ -1,6 +1,5 @@
 //! Changes of the master data, and what they mean for runs, on both engines.
 
-use chrono::TimeDelta;
 use futures::future::join_all;
 use safire_domain::{
     NodeId, RunId, ScenarioId,
@@ -17,7 +16,7 @@ use safire_store::{
     access::Written,
     master_data::{self, Edited},
     projects,
-    runs::{self, Accepted, Lease, Request, Standing},
+    runs::{self, Accepted, Ask, Lease, Request, Standing},
     scenarios, users,
 };
 use safire_test_support::{analyst, now, on_both_engines, project, scenario};
@@ -51,16 +50,9 @@ async fn plants(c: &mut Connection, countries: &[&str]) -> (User, Vec<Scenario>)
 
 async fn accepted(c: &mut Connection, user: &User, scenario: ScenarioId) -> Accepted {
     let now = now();
-    let lease = Lease { owner: NodeId::new(now), until: now + TimeDelta::seconds(15) };
-    let request = Request {
-        access: Access::of(user),
-        scenario,
-        run: RunId::new(now),
-        lease,
-        key: None,
-        analysis: run::base(),
-        now,
-    };
+    let lease = Lease { owner: NodeId::new(now), length: std::time::Duration::from_secs(15) };
+    let (access, ask) = (Access::of(user), Ask::Analysis(Box::new(run::base())));
+    let request = Request { access, scenario, ask, run: RunId::new(now), lease, key: None, now };
     let accepted = runs::accept(c, request).await.unwrap();
     if let Accepted::New(run, assignment) = &accepted {
         let base = engine::analyse(&assignment.order.inputs, &mut Plain);

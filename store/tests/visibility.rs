@@ -1,7 +1,8 @@
 //! Who may see and who may change what: every function of projects, scenarios and runs, for the owner,
 //! a zone mate, a stranger, a viewer and an administrator, on both engines.
 
-use chrono::TimeDelta;
+use std::time::Duration;
+
 use safire_domain::{
     NodeId, ProjectId, RunId, ScenarioId,
     name::ZoneId,
@@ -14,7 +15,7 @@ use safire_store::{
     Connection, Window,
     access::{Removal, Right, Written},
     projects,
-    runs::{self, Accepted, Cancelled, Lease, Request},
+    runs::{self, Accepted, Ask, Cancelled, Lease, Request},
     scenarios, users, zones,
 };
 use safire_test_support::{analyst, now, on_both_engines, project, scenario, zone};
@@ -67,16 +68,9 @@ async fn stage(c: &mut Connection) -> Stage {
 impl Stage {
     fn request(&self, access: Access) -> Request {
         let now = now();
-        let lease = Lease { owner: NodeId::new(now), until: now + TimeDelta::seconds(15) };
-        Request {
-            access,
-            key: None,
-            scenario: self.scenario.id,
-            analysis: run::base(),
-            run: RunId::new(now),
-            lease,
-            now,
-        }
+        let lease = Lease { owner: NodeId::new(now), length: Duration::from_secs(15) };
+        let ask = Ask::Analysis(Box::new(run::base()));
+        Request { access, key: None, scenario: self.scenario.id, ask, run: RunId::new(now), lease, now }
     }
 
     fn ids(&self) -> (ProjectId, ScenarioId, RunId) {

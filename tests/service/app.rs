@@ -64,6 +64,7 @@ impl TestApp {
         config.admin.email = ADMIN.0.into();
         config.admin.password = Some(ADMIN.1.into());
         config.shutdown.drain_s = 5;
+        config.shutdown.linger_ms = 0;
         config.limits = Limits::OFF;
         let mut parts = Parts { compute: poisoned(), ..Parts::default() };
         adapt(&mut config, &mut parts);

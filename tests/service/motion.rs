@@ -172,6 +172,39 @@ on_both_engines! {
         app.stop().await;
     }
 
+    async fn a_failed_run_is_tried_again_on_request_and_no_other(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = app.register().await;
+        let scenario = ana.plant(PANICS).await;
+        let at = format!("/scenarios/{scenario}");
+        let first = ana.calculate(&scenario).await;
+        ana.reaches(&scenario, "failed").await;
+        let retry = |run: &str| format!("{at}/runs/{run}/retry");
+
+        let answer = ana.post(&retry(&first), None).await;
+        assert_eq!(answer.header("location"), format!("/api/v1{at}/calculate/status"));
+        let second = crate::app::id(&answer.is(202));
+        assert_ne!(second, first);
+        ana.reaches(&scenario, "failed").await;
+        assert_eq!(ana.get(&format!("{at}/runs")).await.is(200)["total"], 2);
+
+        // One that fails is replaced by one that never ends: what failed cannot be tried again meanwhile.
+        ana.patch(&at, json!({ "inputs": of_capacity(ENDLESS) })).await.is(200);
+        let third = ana.calculate(&scenario).await;
+        ana.post(&retry(&first), None).await.refused(409, "calculation.in_motion");
+        ana.delete(&format!("{at}/calculate")).await.is(200);
+        ana.post(&retry(&third), None).await.refused(409, "run.not_failed");
+
+        // As it was: not the inputs that never end, but those that panic.
+        let key = ana.sending("idempotency-key", "once more");
+        let fourth = crate::app::id(&key.post(&retry(&first), None).await.is(202));
+        assert_eq!(ana.reaches(&scenario, "failed").await["id"], fourth);
+        assert_eq!(crate::app::id(&key.post(&retry(&first), None).await.is(200)), fourth);
+        let nobodys = retry(&scenario);
+        ana.post(&nobodys, None).await.refused(404, "not_found");
+        app.stop().await;
+    }
+
     async fn a_calculation_over_its_deadline_fails_and_frees_its_thread(database: &TestDatabase) {
         let app = TestApp::with(database, |config, _| {
             config.calculations.deadline_s = 1;

@@ -29,6 +29,8 @@ pub struct Settings {
     pub body_limit: usize,
     /// How long a request may take.
     pub request_timeout: Duration,
+    /// How long a client may take over a request's body.
+    pub body_timeout: Duration,
     /// How long a synchronous calculation is waited for.
     pub sync_wait: Duration,
     /// How long the rendered master data is kept.

@@ -45,14 +45,14 @@ pub(crate) fn parse_optional<T: DeserializeOwned + Default>(body: &[u8]) -> Resu
 
 /// The bytes of a JSON body, or none.
 pub(crate) async fn read_optional_json(headers: &HeaderMap, body: RawBody, app: &App) -> Result<Bytes, Problem> {
-    let body = read(body.into_data_stream(), app.settings.body_limit).await?;
+    let body = read_in_time(body, app).await?;
     if body.is_empty() || is_json(headers) { Ok(body) } else { Err(not_json()) }
 }
 
 /// The bytes of a JSON body.
 pub(crate) async fn read_json(headers: &HeaderMap, body: RawBody, app: &App) -> Result<Bytes, Problem> {
     let is_json = is_json(headers);
-    let body = read(body.into_data_stream(), app.settings.body_limit).await?;
+    let body = read_in_time(body, app).await?;
     if is_json { Ok(body) } else { Err(not_json()) }
 }
 
@@ -73,6 +73,16 @@ const THROWN_AWAY: usize = 64 << 20;
 
 /// … unless it pauses for so long: then it waits for the answer.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// A client may take so long over its body, and no longer: one that drips holds nothing for ever.
+async fn read_in_time(body: RawBody, app: &App) -> Result<Bytes, Problem> {
+    let body = read(body.into_data_stream(), app.settings.body_limit);
+    timeout(app.settings.body_timeout, body).await.unwrap_or_else(|_| Err(too_slow()))
+}
+
+fn too_slow() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body.timeout", "the body was not sent in time")
+}
 
 async fn read(mut body: BodyDataStream, limit: usize) -> Result<Bytes, Problem> {
     let mut kept = BytesMut::new();

@@ -128,6 +128,15 @@ impl<T: DeserializeOwned> FromRequest<App> for Keyed<T> {
     }
 }
 
+/// The key of a request without a body.
+impl FromRequestParts<App> for RequestKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        Self::of(parts, app, &[]).await
+    }
+}
+
 /// A JSON body that may be left out, and the request's key.
 pub(crate) struct OptionallyKeyed<T> {
     pub body: T,

@@ -70,9 +70,13 @@ impl Own {
             (&Method::POST, "/auth/login") => Some(Self::Login),
             (&Method::POST, "/auth/register") => Some(Self::Register),
             (&Method::POST, "/auth/refresh") => Some(Self::Refresh),
-            (&Method::POST, "/scenarios/{id}/calculate" | "/scenarios/{id}/calculate/sync" | "/calculate/quick") => {
-                Some(Self::Calculate)
-            }
+            (
+                &Method::POST,
+                "/scenarios/{id}/calculate"
+                | "/scenarios/{id}/calculate/sync"
+                | "/scenarios/{id}/runs/{run_id}/retry"
+                | "/calculate/quick",
+            ) => Some(Self::Calculate),
             _ => None,
         }
     }
@@ -243,6 +247,7 @@ mod tests {
         let calculate = [("calculate", false), ("requests", false)];
         assert_eq!(names(Method::POST, "/api/v1/scenarios/{id}/calculate"), calculate);
         assert_eq!(names(Method::POST, "/api/v1/scenarios/{id}/calculate/sync"), calculate);
+        assert_eq!(names(Method::POST, "/api/v1/scenarios/{id}/runs/{run_id}/retry"), calculate);
         assert_eq!(names(Method::POST, "/api/v1/calculate/quick"), calculate);
         assert_eq!(names(Method::DELETE, "/api/v1/scenarios/{id}/calculate"), [("requests", false)]);
         assert_eq!(names(Method::GET, "/api/v1/projects"), [("requests", false)]);

@@ -21,6 +21,9 @@ use crate::observe;
 /// How long a client should wait for what is away, in seconds.
 const RETRY_AFTER: u64 = 1;
 
+/// The same when somebody has to make room first.
+const RETRY_AFTER_ROOM: u64 = 60;
+
 /// An error, as the client sees it.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -152,6 +155,13 @@ impl Problem {
         Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
     }
 
+    /// What the request would store finds no room: it succeeds once somebody has made some.
+    pub fn full() -> Self {
+        let detail = "the database has no room left; what is stored can be read";
+        let retry_after = Some(RETRY_AFTER_ROOM);
+        Self { retry_after, ..Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage.full", detail) }
+    }
+
     /// The caller asks too often: the same request is welcome after `wait`.
     pub fn too_many(code: &'static str, detail: &'static str, wait: Duration) -> Self {
         let retry_after = Some(whole_seconds(wait).max(1));
@@ -191,6 +201,10 @@ impl From<&DatabaseError> for Problem {
             DatabaseError::Store(Store::Offline(_)) => {
                 tracing::warn!(error = %chain(error), "a request was turned away");
                 Self::unavailable("the database cannot be reached")
+            }
+            DatabaseError::Store(Store::Full(_)) => {
+                tracing::error!(error = %chain(error), "a request was turned away");
+                Self::full()
             }
             DatabaseError::Store(Store::Contended) => Self::contended(),
             DatabaseError::Store(_) => Self::defect(error),

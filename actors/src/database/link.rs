@@ -6,16 +6,26 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::watch;
+
+/// So long without any answer is silence.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// What is known about the way to the database, shared by all workers so that an outage is tried
 /// against, and logged, at a measured pace.
 #[derive(Default)]
-pub(super) struct Link(Mutex<LinkState>);
+pub(crate) struct Link {
+    state: Mutex<LinkState>,
+    /// Whether the database takes questions and answers none: connections do not break, they hang.
+    silent: watch::Sender<bool>,
+}
 
 #[derive(Default)]
 struct LinkState {
     failures: u32,
     retry_at: Option<Instant>,
     broke_at: Option<Instant>,
+    answered_at: Option<Instant>,
 }
 
 /// The longest that an absent database is left alone.
@@ -23,7 +33,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(2);
 
 impl Link {
     fn state(&self) -> MutexGuard<'_, LinkState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn is_up(&self) -> bool {
@@ -51,6 +61,34 @@ impl Link {
         (state.failures, state.retry_at) = (0, None);
     }
 
+    /// The database answered a job, however it did.
+    pub fn answered(&self) {
+        self.state().answered_at = Some(Instant::now());
+    }
+
+    /// Somebody asked the database for a sign of life: it answered, or did not in good time. Busy is not
+    /// silent: while jobs are answered, a late sign of life means nothing.
+    pub fn probed(&self, answered: bool) {
+        if answered {
+            self.answered();
+        }
+        let quiet = self.state().answered_at.is_none_or(|at| at.elapsed() >= SILENCE);
+        let silent = !answered && quiet;
+        if self.silent.send_if_modified(|was| std::mem::replace(was, silent) != silent) {
+            match silent {
+                true => tracing::error!("the database is silent: requests are turned away until it answers"),
+                false => tracing::info!("the database answers again"),
+            }
+        }
+    }
+
+    /// Returns when the database is silent.
+    pub async fn silence(&self) {
+        let mut silent = self.silent.subscribe();
+        // The sender lives as long as the link.
+        let _ = silent.wait_for(|&silent| silent).await;
+    }
+
     /// A connection broke: others that were opened before are likely to be broken too.
     pub fn broke(&self) {
         self.state().broke_at = Some(Instant::now());
@@ -69,5 +107,30 @@ impl Link {
         state.failures += 1;
         let wait = Duration::from_millis(100).saturating_mul(2_u32.saturating_pow(state.failures.min(10)));
         state.retry_at = Some(Instant::now() + wait.min(LONGEST_RETRY));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_database_that_answers_jobs_is_not_silent_however_late_its_sign_of_life() {
+        let link = Link::default();
+        link.answered();
+        link.probed(false);
+        assert!(link.silence().now_or_never().is_none());
+    }
+
+    #[test]
+    fn a_database_that_answers_nothing_is_silent_until_it_does() {
+        let link = Link::default();
+        assert!(link.silence().now_or_never().is_none());
+        link.probed(false);
+        assert!(link.silence().now_or_never().is_some());
+        link.probed(true);
+        assert!(link.silence().now_or_never().is_none());
     }
 }

@@ -22,11 +22,11 @@ use thiserror::Error;
 
 use crate::{
     context::Context,
-    slot::{Slot, Unavailable},
+    slot::{Slot, Unavailable, Why},
     supervisor::Child,
 };
 use figures::Figures;
-use link::Link;
+pub(crate) use link::Link;
 use routing::LowestFirst;
 use work::{Refuse, Work};
 use worker::{Builder, ConnectionWorker};
@@ -88,7 +88,8 @@ pub enum DatabaseError {
 impl DatabaseError {
     /// Whether the same job may succeed a little later.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Store(safire_store::Error::Offline(_)))
+        use safire_store::Error::{Contended, Full, Offline};
+        matches!(self, Self::Unavailable(_) | Self::Store(Offline(_) | Full(_) | Contended))
     }
 }
 
@@ -147,6 +148,11 @@ impl Database {
         self.engine
     }
 
+    /// The way to the database, for whoever watches over it.
+    pub(crate) fn link(&self) -> Arc<Link> {
+        Arc::clone(&self.link)
+    }
+
     /// How the connections are used. Waits for nothing.
     pub fn stats(&self) -> Stats {
         self.figures.stats()
@@ -163,6 +169,7 @@ struct Pool {
     slot: Slot<FactoryMessage<(), Work>>,
     acquire_timeout: Duration,
     figures: Figures,
+    link: Arc<Link>,
 }
 
 impl Pool {
@@ -189,9 +196,11 @@ impl Pool {
             kept: connections,
             keep: settings.keep,
             acquire_timeout: settings.acquire_timeout,
+            deadline,
         };
         let child = Child::new(slot.clone(), move || (ConnectionFactory::default(), arguments(&builder, workers)));
-        (Self { slot, acquire_timeout: settings.acquire_timeout, figures: figures.clone() }, vec![child])
+        let (acquire_timeout, figures, link) = (settings.acquire_timeout, figures.clone(), Arc::clone(link));
+        (Self { slot, acquire_timeout, figures, link }, vec![child])
     }
 
     async fn run<T, W>(&self, work: W) -> Result<T, DatabaseError>
@@ -202,7 +211,11 @@ impl Pool {
         let ttl = JobOptions::new(Some(self.acquire_timeout));
         let waiting = self.figures.waiting.count();
         let dispatch = |reply| FactoryMessage::Dispatch(Job::with_options((), Work::new(work, reply, waiting), ttl));
-        Ok(self.slot.call(dispatch).await??)
+        tokio::select! {
+            biased;
+            answer = self.slot.call(dispatch) => Ok(answer??),
+            () = self.link.silence() => Err(Unavailable { resource: self.slot.resource(), why: Why::Late }.into()),
+        }
     }
 }
 

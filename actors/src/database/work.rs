@@ -76,8 +76,9 @@ where
             let Self { work, reply } = *self;
             let result = work(connection).await;
             let broken = result.as_ref().is_err_and(safire_store::Error::breaks_connection);
-            if broken {
-                link.broke();
+            match broken {
+                true => link.broke(),
+                false => link.answered(),
             }
             drop(checked_out);
             reply.send(result);

@@ -33,6 +33,8 @@ pub(super) struct Builder {
     pub kept: usize,
     pub keep: Keep,
     pub acquire_timeout: Duration,
+    /// After that, nobody waits for a job any more.
+    pub deadline: Duration,
 }
 
 impl WorkerBuilder<ConnectionWorker, ()> for Builder {
@@ -113,7 +115,12 @@ impl Worker for ConnectionWorker {
         let checked_out = self.shared.figures.checked_out.count();
         // The beginning, not the end: the caller goes on before this worker does.
         open.used = Instant::now();
-        let broken = task.perform(&mut open.connection, &self.shared.link, checked_out).await;
+        let job = task.perform(&mut open.connection, &self.shared.link, checked_out);
+        // A server that is cut off says nothing for ever, and the worker is needed.
+        let broken = timeout(self.shared.deadline, job).await.unwrap_or_else(|_| {
+            self.shared.link.broke();
+            true
+        });
         if broken {
             *place = None;
         }

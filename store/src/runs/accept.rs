@@ -9,7 +9,7 @@ use safire_domain::{
 };
 use sqlx::types::Json;
 
-use super::{Assignment, Lease, by_id};
+use super::{Assignment, Lease, TABLE, by_id, lease_until_postgres};
 use crate::{
     Connection, Error, Result,
     access::Right,
@@ -21,6 +21,15 @@ use crate::{
 /// How often an acceptance is tried again when others change the scenario meanwhile.
 const TRIES: usize = 5;
 
+/// What a calculation is to find out.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// This of the scenario as it is.
+    Analysis(Box<Analysis>),
+    /// What a failed run was to find out, as it was then.
+    Again(RunId),
+}
+
 /// A request for a calculation.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -30,8 +39,8 @@ pub struct Request {
     pub key: Option<Key>,
     /// Which scenario.
     pub scenario: ScenarioId,
-    /// What is to be found out about it.
-    pub analysis: Analysis,
+    /// What is asked for.
+    pub ask: Ask,
     /// The id that a new run gets.
     pub run: RunId,
     /// Who will calculate it.
@@ -57,6 +66,10 @@ pub enum Accepted {
     Forbidden,
     /// For the user there is no such scenario.
     Unknown,
+    /// The scenario has no such run.
+    UnknownRun,
+    /// The run that is to be tried again has not failed.
+    NotFailed(RunState),
     /// The user sent another request under this key.
     OtherRequest,
     /// The same request is being accepted at this moment, by another process.
@@ -99,9 +112,18 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
     if right != Right::Write {
         return Ok(Accepted::Forbidden);
     }
-    let (edition, defaults) = master_data::defaults_of(connection, &scenario.pathway).await?;
-    let analysis = request.analysis.clone();
-    let snapshot = Snapshot { given: scenario.inputs, defaults: defaults.map(|set| set.inputs), analysis };
+    let (revision, edition, snapshot) = match &request.ask {
+        Ask::Analysis(analysis) => {
+            let (edition, defaults) = master_data::defaults_of(connection, &scenario.pathway).await?;
+            let (defaults, analysis) = (defaults.map(|set| set.inputs), (**analysis).clone());
+            (scenario.revision, edition, Snapshot { given: scenario.inputs, defaults, analysis })
+        }
+        Ask::Again(run) => match failed(connection, scenario.id, *run).await? {
+            Failed::Yes(revision, edition, snapshot) => (revision, edition, *snapshot),
+            Failed::No(state) => return Ok(Accepted::NotFailed(state)),
+            Failed::Unknown => return Ok(Accepted::UnknownRun),
+        },
+    };
     let inputs = match snapshot.resolve() {
         Ok(resolved) => resolved.inputs,
         Err(invalid) => return Ok(Accepted::Invalid(invalid)),
@@ -111,7 +133,9 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
         return Ok(Accepted::InvalidAnalysis(invalid));
     }
     let fingerprint = fingerprint(&order);
-    if let Some(run) = same(connection, scenario.status, &fingerprint).await? {
+    if matches!(request.ask, Ask::Analysis(_))
+        && let Some(run) = same(connection, scenario.status, &fingerprint).await?
+    {
         return adopt(connection, run, scenario.revision, edition).await.map(Accepted::Same);
     }
     let status = match scenario.status.after(Event::Accepted(request.run)) {
@@ -124,7 +148,7 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
     let run = Run {
         id: request.run,
         scenario_id: scenario.id,
-        revision: scenario.revision,
+        revision,
         analysis: Kind::of(&order.analysis),
         state: RunState::Queued,
         attempt: 1,
@@ -139,6 +163,28 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
     insert(connection, &run, &snapshot, request.lease).await?;
     let assignment = Assignment { run: run.id, scenario: scenario.id, attempt: run.attempt, order };
     Ok(Accepted::New(run, Box::new(assignment)))
+}
+
+/// What a run was to compute, if it has failed.
+enum Failed {
+    Yes(i64, i64, Box<Snapshot>),
+    No(RunState),
+    Unknown,
+}
+
+async fn failed(connection: &mut Connection, scenario: ScenarioId, run: RunId) -> Result<Failed> {
+    let row: Option<(String, i64, i64, Json<Snapshot>)> = on!(connection, c => {
+        sqlx::query_as("SELECT state, revision, edition, snapshot FROM runs WHERE id = $1 AND scenario_id = $2")
+            .bind(run.uuid())
+            .bind(scenario.uuid())
+            .fetch_optional(c)
+            .await
+    })?;
+    let Some((state, revision, edition, snapshot)) = row else { return Ok(Failed::Unknown) };
+    match RunState::from_name(&state).ok_or_else(|| Error::corrupt(TABLE, "unknown state"))? {
+        RunState::Failed => Ok(Failed::Yes(revision, edition, Box::new(snapshot.0))),
+        state => Ok(Failed::No(state)),
+    }
 }
 
 /// The run in motion, or the one whose result stands, if it computes the same.
@@ -163,13 +209,28 @@ async fn adopt(connection: &mut Connection, run: Run, revision: i64, edition: i6
     Ok(Run { revision, edition, ..run })
 }
 
-async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lease: Lease) -> Result<()> {
-    on!(connection, c => {
-        sqlx::query(
+macro_rules! insert_sql {
+    ($until:expr) => {
+        concat!(
             "INSERT INTO runs (id, scenario_id, revision, fingerprint, engine_version, edition, snapshot, state,
                                attempt, lease_owner, lease_until, created_at, analysis)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, ",
+            $until,
+            ", $12, $13)"
         )
+    };
+}
+
+const INSERT_POSTGRES: &str = insert_sql!(lease_until_postgres!("$11"));
+const INSERT_SQLITE: &str = insert_sql!("NULL");
+
+async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lease: Lease) -> Result<()> {
+    let sql = match connection {
+        Connection::Postgres(_) => INSERT_POSTGRES,
+        Connection::Sqlite(_) => INSERT_SQLITE,
+    };
+    on!(connection, c => {
+        sqlx::query(sql)
         .bind(run.id.uuid())
         .bind(run.scenario_id.uuid())
         .bind(run.revision)
@@ -180,7 +241,7 @@ async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lea
         .bind(run.state.as_str())
         .bind(run.attempt)
         .bind(lease.owner.uuid())
-        .bind(lease.until)
+        .bind(lease.length.as_secs_f64())
         .bind(run.created_at)
         .bind(run.analysis.as_str())
         .execute(c)

@@ -49,8 +49,26 @@ pub enum Cancelled {
     Unknown,
 }
 
+/// How often a cancellation is tried again when the run changes hands meanwhile.
+const TRIES: usize = 5;
+
 /// Calls off the run in motion; the scenario returns to where it was.
 pub async fn cancel(
+    connection: &mut Connection,
+    access: Access,
+    scenario: ScenarioId,
+    now: Timestamp,
+) -> Result<Cancelled> {
+    for _ in 0..TRIES {
+        match cancel_once(connection, access, scenario, now).await {
+            Err(Error::Contended) => {}
+            settled => return settled,
+        }
+    }
+    Err(Error::Contended)
+}
+
+async fn cancel_once(
     connection: &mut Connection,
     access: Access,
     scenario: ScenarioId,
@@ -67,8 +85,11 @@ pub async fn cancel(
                 }
                 let Some(run) = scenario.status.in_motion() else { return Ok(Cancelled::NotInMotion) };
                 let Some(found) = motion(c, run).await? else { return Ok(Cancelled::NotInMotion) };
-                let ended = end(c, found, Ending::Cancelled, now).await?;
-                Ok(if ended { Cancelled::Yes(run) } else { Cancelled::NotInMotion })
+                match end(c, found, Ending::Cancelled, now).await? {
+                    true => Ok(Cancelled::Yes(run)),
+                    // It ended at this moment, or changed hands.
+                    false => Err(Error::Contended),
+                }
             })
         })
         .await
@@ -116,7 +137,8 @@ pub(super) async fn motion(connection: &mut Connection, run: RunId) -> Result<Op
     })?)
 }
 
-/// Ends a run and moves its scenario, if both still stand where they were read.
+/// Ends a run and moves its scenario, if both still stand where they were read: a run that was given back
+/// and taken up meanwhile has the same attempt, but another owner.
 pub(super) async fn end(connection: &mut Connection, found: Motion, ending: Ending, now: Timestamp) -> Result<bool> {
     let run = RunId::from(found.id);
     let (run_event, event, findings, failure) = match ending {
@@ -134,7 +156,8 @@ pub(super) async fn end(connection: &mut Connection, found: Motion, ending: Endi
             "UPDATE runs
              SET state = $1, result = $2, failure = $3, finished_at = $4, analysis_result = $7,
                  lease_owner = NULL, lease_until = NULL
-             WHERE id = $5 AND attempt = $6 AND state IN ('queued', 'running')",
+             WHERE id = $5 AND attempt = $6 AND lease_owner IS NOT DISTINCT FROM $8
+               AND state IN ('queued', 'running')",
         )
         .bind(state.as_str())
         .bind(result.map(Json))
@@ -143,6 +166,7 @@ pub(super) async fn end(connection: &mut Connection, found: Motion, ending: Endi
         .bind(found.id)
         .bind(found.attempt)
         .bind(analysis.map(Json))
+        .bind(found.lease_owner)
         .execute(c)
         .await
         .map(|done| done.rows_affected())

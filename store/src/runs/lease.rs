@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     Assignment, Lease,
     end::{Ending, end, motion},
+    hints, lease_until_postgres,
 };
 use crate::{Connection, Result, connection::on};
 
@@ -36,18 +37,19 @@ pub async fn record(connection: &mut Connection, run: RunId, attempt: i64, owner
     Ok(())
 }
 
-/// Which runs in motion to take over.
+/// Which runs in motion to take over. Runs that were handed back are always among them.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim {
     /// The new hold on them.
     pub lease: Lease,
-    /// Runs of others whose lease ended before this are abandoned.
-    pub abandoned_before: Timestamp,
+    /// Whether to take runs of others whose lease has ended; on SQLite, all runs of others.
+    pub abandoned: bool,
     /// Whether to begin this process's own runs again as well: its memory of them is gone.
     pub own: bool,
-    /// Only this scenario's: its actor failed, perhaps because of the run, so that this costs the run
-    /// an attempt. Own runs of all scenarios are begun again at no cost, for they did nothing wrong.
+    /// Only this scenario's.
     pub scenario: Option<ScenarioId>,
+    /// Whether own runs may be to blame that they begin again, so that it costs them an attempt.
+    pub blamed: bool,
     /// At most so many.
     pub limit: i64,
     /// The present.
@@ -63,18 +65,22 @@ struct ClaimedRow {
 }
 
 macro_rules! claim_sql {
-    ($lock:literal) => {
+    ($until:expr, $ended:literal, $lock:literal) => {
         concat!(
             "UPDATE runs
              SET lease_owner = $1,
-                 lease_until = $2,
-                 attempt = attempt + CASE WHEN lease_owner = $1 AND $5 IS NULL THEN 0 ELSE 1 END,
+                 lease_until = ",
+            $until,
+            ",
+                 attempt = attempt + CASE WHEN lease_owner = $1 AND NOT $7 THEN 0 ELSE 1 END,
                  state = 'queued', stage = NULL, done = 0, total = 0, started_at = NULL
              WHERE id IN (
                  SELECT id
                  FROM runs
                  WHERE state IN ('queued', 'running')
-                   AND (lease_owner IS NULL OR (lease_owner = $1 AND $4) OR (lease_owner <> $1 AND lease_until < $3))
+                   AND (lease_owner IS NULL OR (lease_owner = $1 AND $4) OR (lease_owner <> $1 AND $3 AND ",
+            $ended,
+            "))
                    AND ($5 IS NULL OR scenario_id = $5)
                  ORDER BY id
                  LIMIT $6 ",
@@ -86,8 +92,9 @@ macro_rules! claim_sql {
 }
 
 /// Replicas must not wait for each other's claims; SQLite has one writer and knows no row locks.
-const CLAIM_POSTGRES: &str = claim_sql!("FOR UPDATE SKIP LOCKED");
-const CLAIM_SQLITE: &str = claim_sql!("");
+const CLAIM_POSTGRES: &str =
+    claim_sql!(lease_until_postgres!("$2"), "lease_until < clock_timestamp()", "FOR UPDATE SKIP LOCKED");
+const CLAIM_SQLITE: &str = claim_sql!("NULL", "TRUE", "");
 
 /// Takes over runs that nobody works on. One that has been begun too often is ended as failed.
 pub async fn claim(connection: &mut Connection, claim: Claim) -> Result<Vec<Assignment>> {
@@ -102,11 +109,12 @@ async fn claim_within(connection: &mut Connection, claim: Claim) -> Result<Vec<A
     let mut rows: Vec<ClaimedRow> = on!(&mut *connection, c => {
         sqlx::query_as(sql)
             .bind(claim.lease.owner.uuid())
-            .bind(claim.lease.until)
-            .bind(claim.abandoned_before)
+            .bind(claim.lease.length.as_secs_f64())
+            .bind(claim.abandoned)
             .bind(claim.own)
             .bind(claim.scenario.map(ScenarioId::uuid))
             .bind(claim.limit)
+            .bind(claim.blamed)
             .fetch_all(c)
             .await
     })?;
@@ -138,38 +146,61 @@ fn assign(row: &ClaimedRow) -> std::result::Result<Assignment, Failure> {
     })
 }
 
-/// Prolongs the hold on all runs of a process.
+/// Prolongs the hold on all runs of a process; on SQLite there is nothing to prolong.
+///
+/// A row that somebody is changing is left out, rather than waited for: it must not hold up the rest.
 pub async fn renew(connection: &mut Connection, lease: Lease) -> Result<()> {
-    on!(connection, c => {
-        sqlx::query(
-            "UPDATE runs
-             SET lease_until = $2
-             WHERE lease_owner = $1 AND state IN ('queued', 'running')",
-        )
-        .bind(lease.owner.uuid())
-        .bind(lease.until)
-        .execute(c)
-        .await
-        .map(drop)
-    })?;
+    let Connection::Postgres(c) = connection else { return Ok(()) };
+    sqlx::query(concat!(
+        "UPDATE runs
+         SET lease_until = ",
+        lease_until_postgres!("$2"),
+        "
+         WHERE id IN (
+             SELECT id
+             FROM runs
+             WHERE lease_owner = $1 AND state IN ('queued', 'running')
+             FOR UPDATE SKIP LOCKED)",
+    ))
+    .bind(lease.owner.uuid())
+    .bind(lease.length.as_secs_f64())
+    .execute(c)
+    .await?;
     Ok(())
 }
 
-/// The scenarios whose runs in motion a process holds.
-pub async fn held(connection: &mut Connection, owner: NodeId) -> Result<Vec<ScenarioId>> {
-    let ids: Vec<Uuid> = on!(connection, c => {
-        sqlx::query_scalar("SELECT scenario_id FROM runs WHERE lease_owner = $1 AND state IN ('queued', 'running')")
-            .bind(owner.uuid())
-            .fetch_all(c)
-            .await
-    })?;
-    Ok(ids.into_iter().map(ScenarioId::from).collect())
+/// A run in motion that a process holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Its scenario.
+    pub scenario: ScenarioId,
+    /// The run.
+    pub run: RunId,
+    /// The attempt that the process holds.
+    pub attempt: i64,
 }
 
-/// Gives back every run that a process has not finished, without costing it an attempt; returns how
-/// many.
+/// The runs in motion that a process holds.
+pub async fn held(connection: &mut Connection, owner: NodeId) -> Result<Vec<Held>> {
+    let rows: Vec<(Uuid, Uuid, i64)> = on!(connection, c => {
+        sqlx::query_as(
+            "SELECT scenario_id, id, attempt
+             FROM runs
+             WHERE lease_owner = $1 AND state IN ('queued', 'running')",
+        )
+        .bind(owner.uuid())
+        .fetch_all(c)
+        .await
+    })?;
+    let held =
+        |(scenario, run, attempt): (Uuid, Uuid, i64)| Held { scenario: scenario.into(), run: run.into(), attempt };
+    Ok(rows.into_iter().map(held).collect())
+}
+
+/// Gives back every run that a process has not finished, without costing it an attempt, and tells the
+/// others; returns how many.
 pub async fn hand_back(connection: &mut Connection, owner: NodeId) -> Result<u64> {
-    Ok(on!(connection, c => {
+    let handed_back = on!(&mut *connection, c => {
         sqlx::query(
             "UPDATE runs
              SET state = 'queued', attempt = attempt - 1, lease_owner = NULL, lease_until = NULL,
@@ -180,5 +211,9 @@ pub async fn hand_back(connection: &mut Connection, owner: NodeId) -> Result<u64
         .execute(c)
         .await
         .map(|done| done.rows_affected())
-    })?)
+    })?;
+    if handed_back > 0 {
+        hints::send(connection).await?;
+    }
+    Ok(handed_back)
 }

@@ -5,8 +5,11 @@
 
 mod accept;
 mod end;
+mod hints;
 mod lease;
 mod standing;
+
+use std::time::Duration;
 
 use safire_domain::{
     NodeId, RunId, ScenarioId, Timestamp,
@@ -20,9 +23,10 @@ use uuid::Uuid;
 
 use crate::{Connection, Error, Result, Window, access::readable, connection::on};
 
-pub use accept::{Accepted, Request, accept};
+pub use accept::{Accepted, Ask, Request, accept};
 pub use end::{Cancelled, cancel, settle};
-pub use lease::{Claim, claim, hand_back, held, record, renew};
+pub use hints::Hints;
+pub use lease::{Claim, Held, claim, hand_back, held, record, renew};
 pub use standing::{Ended, Standing, is_stale, standing};
 
 const TABLE: &str = "runs";
@@ -85,13 +89,25 @@ impl TryFrom<Row> for Run {
 }
 
 /// A process's hold on the runs that it works on.
+///
+/// On PostgreSQL it ends, unless it is renewed, so long after it was taken by the database's own clock:
+/// the clocks of the processes need not agree. On SQLite, which one process owns, it has no end: whoever
+/// else held a run is gone.
 #[derive(Debug, Clone, Copy)]
 pub struct Lease {
     /// Who holds it.
     pub owner: NodeId,
-    /// Until when, unless it is renewed.
-    pub until: Timestamp,
+    /// How long.
+    pub length: Duration,
 }
+
+/// When a lease ends, from its length in seconds.
+macro_rules! lease_until_postgres {
+    ($seconds:literal) => {
+        concat!("clock_timestamp() + ", $seconds, " * INTERVAL '1 second'")
+    };
+}
+pub(crate) use lease_until_postgres;
 
 /// A run that this process is to calculate.
 #[derive(Debug, Clone, PartialEq)]

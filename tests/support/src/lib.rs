@@ -2,11 +2,13 @@
 
 mod database;
 mod fixtures;
+mod postgres;
 mod redis;
 
 pub use database::TestDatabase;
 pub use fixtures::{analyst, now, project, scenario, zone};
-pub use redis::TestRedis;
+pub use postgres::{Ending, TestPostgres};
+pub use redis::{TestRedis, free_port};
 
 /// Makes each test two: one on SQLite, one on PostgreSQL. The PostgreSQL server is the one that
 /// `DATABASE_URL` names; without it the test fails.

@@ -153,7 +153,7 @@ fn read_answer(reader: &mut impl BufRead, lines: &mut Vec<String>) -> std::io::R
 }
 
 /// A port that nobody listens on, below those that the system gives to clients.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static GUESSES: AtomicU32 = AtomicU32::new(0);
     loop {
         let guess = std::process::id().wrapping_mul(7919).wrapping_add(GUESSES.fetch_add(1, Ordering::Relaxed));

@@ -22,7 +22,7 @@ use safire_domain::{
 use safire_store::{
     Window,
     idempotency::Key,
-    runs::{self, Cancelled},
+    runs::{self, Ask, Cancelled},
 };
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,13 @@ pub(super) async fn accept(
     id: ScenarioId,
     analysis: Analysis,
 ) -> Result<Run, Problem> {
-    match app.scenarios.calculate(Asker { access: caller.access(), key, analysis: Box::new(analysis) }, id).await? {
+    let ask = Ask::Analysis(Box::new(analysis));
+    answer(app.scenarios.calculate(Asker { access: caller.access(), key, ask }, id).await?)
+}
+
+/// The run that was accepted, or why none was.
+pub(super) fn answer(answer: CalculateAnswer) -> Result<Run, Problem> {
+    match answer {
         CalculateAnswer::Run(run) => Ok(*run),
         CalculateAnswer::Busy(run) => Err(Problem::conflict(
             "calculation.in_motion",
@@ -70,6 +76,11 @@ pub(super) async fn accept(
         CalculateAnswer::InvalidAnalysis(invalid) => Err(asked::invalid("", &invalid)),
         CalculateAnswer::Forbidden => Err(Problem::read_only("scenario")),
         CalculateAnswer::Unknown => Err(Problem::not_found("scenario")),
+        CalculateAnswer::UnknownRun => Err(Problem::not_found("run")),
+        CalculateAnswer::NotFailed(state) => Err(Problem::conflict(
+            "run.not_failed",
+            format!("only a run that failed can be tried again; this one is {}", state.as_str()),
+        )),
         CalculateAnswer::OtherRequest => Err(idempotency::mismatch()),
         CalculateAnswer::InProgress => Err(idempotency::in_progress()),
         CalculateAnswer::Failed(error) => Err(error.into()),
@@ -114,7 +125,7 @@ async fn calculate(
     Ok((applied, accepted(run)).into_response())
 }
 
-fn accepted(run: Run) -> Response {
+pub(super) fn accepted(run: Run) -> Response {
     let base = format!("/api/v1/scenarios/{}", run.scenario_id);
     if run.state.has_ended() {
         let location = [(header::LOCATION, format!("{base}/result"))];

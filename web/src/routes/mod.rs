@@ -16,6 +16,7 @@ mod new_users;
 mod prices;
 mod projects;
 mod results;
+mod retry;
 mod scenarios;
 mod sessions;
 mod statistics;
@@ -87,6 +88,7 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(compare::routes())
         .merge(calculation::routes())
         .merge(results::routes())
+        .merge(retry::routes())
         .merge(master_data::routes())
         .merge(catalogue::routes())
         .merge(default_sets::routes())

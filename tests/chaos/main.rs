@@ -1,0 +1,20 @@
+//! Breaking things on purpose: real servers are killed, frozen, cut off and starved while people work, and
+//! one checker proves from the history of requests and from the database that nothing accepted was lost and
+//! nothing ran twice.
+//!
+//! `SAFIRE_CHAOS=full` takes the full doses; without it they are small. Every test prints its seed and
+//! figures; `SAFIRE_CHAOS_SEED` repeats one. The history of each is kept beside the build, one request a line.
+
+mod checker;
+mod clients;
+mod disk;
+mod drain;
+mod driver;
+mod history;
+mod kills;
+mod outages;
+mod proxy;
+mod redis;
+mod replicas;
+mod server;
+mod world;
