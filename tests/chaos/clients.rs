@@ -112,12 +112,19 @@ async fn clients_that_leave_take_nothing_with_them() {
     let leavers = dose(1000, 10_000);
     let mut rng = world.rng();
     let asked: Vec<_> =
-        (0..leavers).map(|_| (rng.random_range(0..plants.len()), rng.random_range(0..80_u64))).collect();
+        (0..leavers).map(|_| (rng.random_range(0..plants.len()), rng.random_range(0..300_u64))).collect();
     let left = stream::iter(asked)
         .map(|(plant, patience)| {
             let (ana, plant) = (ana.clone(), plants[plant].clone());
             async move {
-                let asks = ana.recalculate(&plant, 1000.0 + patience as f64, None);
+                let asks = async {
+                    // Some leave before their edit is done, some after.
+                    if patience % 2 == 0 {
+                        ana.recalculate(&plant, 1000.0 + patience as f64, None).await;
+                    } else {
+                        ana.ask(Method::POST, &format!("/scenarios/{plant}/calculate"), None, None).await;
+                    }
+                };
                 timeout(Duration::from_millis(patience), asks).await.is_err()
             }
         })
