@@ -8,7 +8,6 @@ use axum::{
     http::{HeaderValue, Version, header::CONNECTION},
     middleware::{self, Next},
 };
-use futures::FutureExt;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
@@ -66,11 +65,7 @@ pub(crate) async fn serve(
     while let Some(accepted) = accept(&listener, &places, &stop).await {
         serve(accepted);
     }
-    // Whoever stood at the door when it was closed is let in.
-    while let Some(Some(accepted)) = accept(&listener, &places, &CancellationToken::new()).now_or_never() {
-        serve(accepted);
-    }
-    drop(listener);
+    at_the_door(listener, &places).into_iter().for_each(serve);
     tokio::time::sleep(limits.linger).await;
     if timeout(patience, graceful.shutdown()).await.is_err() {
         tracing::warn!("some connections did not end in time");
@@ -94,6 +89,20 @@ fn saying_the_last(router: Router, stop: CancellationToken) -> Router {
 }
 
 type Accepted = (TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit);
+
+/// Closes the door; returns those who stood there. The system is asked, not what the runtime last heard of it.
+fn at_the_door(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<Accepted> {
+    let mut all = Vec::new();
+    let Ok(listener) = listener.into_std() else { return all };
+    while let (Ok(place), Ok((stream, peer))) = (Arc::clone(places).try_acquire_owned(), listener.accept()) {
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            let _ = stream.set_nodelay(true);
+            all.push((stream, peer.ip(), place));
+        }
+    }
+    all
+}
 
 /// The next connection; nothing when it is time to stop.
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>, stop: &CancellationToken) -> Option<Accepted> {

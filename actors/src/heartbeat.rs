@@ -36,8 +36,11 @@ pub(crate) const BEATS: u32 = 3;
 /// How often the database is asked for a sign of life …
 const PROBE: Duration = Duration::from_millis(250);
 
-/// … and how long it may take over it.
+/// … how long it may take over it …
 const PROBE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// … and after how many times that it is asked on a new connection.
+const PROBE_TURNS: u32 = 20;
 
 /// The wait before a lost connection is tried again, at most.
 const RETRY: Duration = Duration::from_millis(500);
@@ -236,14 +239,26 @@ impl Pulse {
     async fn probe(&self) {
         let mut connection = None;
         loop {
-            let answered = timeout(PROBE_PATIENCE, self.ping(&mut connection)).await;
-            if !matches!(answered, Ok(Ok(()))) {
+            if !self.is_answered(&mut connection).await {
                 connection = None;
             }
-            // A refusal, too, is an answer.
-            self.link.probed(answered.is_ok());
             tokio::time::sleep(PROBE).await;
         }
+    }
+
+    /// Asks once, and says every while that there is no answer yet. A server that hangs is not asked again
+    /// and again: once it goes on, it would find nothing but questions of those who have left.
+    async fn is_answered(&self, connection: &mut Option<Connection>) -> bool {
+        let mut answer = std::pin::pin!(self.ping(connection));
+        for _ in 0..PROBE_TURNS {
+            if let Ok(answer) = timeout(PROBE_PATIENCE, &mut answer).await {
+                // A refusal, too, is an answer.
+                self.link.probed(true);
+                return answer.is_ok();
+            }
+            self.link.probed(false);
+        }
+        false
     }
 
     async fn ping(&self, connection: &mut Option<Connection>) -> safire_store::Result<()> {

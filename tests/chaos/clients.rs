@@ -112,12 +112,19 @@ async fn clients_that_leave_take_nothing_with_them() {
     let leavers = dose(1000, 10_000);
     let mut rng = world.rng();
     let asked: Vec<_> =
-        (0..leavers).map(|_| (rng.random_range(0..plants.len()), rng.random_range(0..15_u64))).collect();
+        (0..leavers).map(|_| (rng.random_range(0..plants.len()), rng.random_range(0..300_u64))).collect();
     let left = stream::iter(asked)
         .map(|(plant, patience)| {
             let (ana, plant) = (ana.clone(), plants[plant].clone());
             async move {
-                let asks = ana.recalculate(&plant, 1000.0 + patience as f64, None);
+                let asks = async {
+                    // Some leave before their edit is done, some after.
+                    if patience % 2 == 0 {
+                        ana.recalculate(&plant, 1000.0 + patience as f64, None).await;
+                    } else {
+                        ana.ask(Method::POST, &format!("/scenarios/{plant}/calculate"), None, None).await;
+                    }
+                };
                 timeout(Duration::from_millis(patience), asks).await.is_err()
             }
         })
@@ -125,7 +132,7 @@ async fn clients_that_leave_take_nothing_with_them() {
         .filter(|&left| std::future::ready(left))
         .count()
         .await;
-    assert!(left * 2 > leavers, "only {left} of {leavers} left");
+    assert!(left * 4 > leavers, "only {left} of {leavers} left");
     let begun = Instant::now();
     loop {
         let health = ana.ask(Method::GET, "/health", None, None).await;
@@ -141,7 +148,8 @@ async fn clients_that_leave_take_nothing_with_them() {
     ana.must(Method::PATCH, &format!("/scenarios/{}", plants[0]), Some(of_capacity(777.0)), 200).await;
     ana.must(Method::POST, &format!("/scenarios/{}/calculate", plants[0]), None, 202).await;
     world.comes_to_rest().await;
-    world.check().await;
+    let figures = world.check().await;
+    assert!(figures.runs > 10, "hardly a request came through: {figures}");
     server.signal("TERM");
     assert!(server.end().await.0.success());
 }

@@ -127,7 +127,7 @@ async fn is_away(name: &'static str, leave: fn(&World), come_back: fn(&World)) {
         away.len()
     );
     assert!(slowest <= Duration::from_secs(2), "an answer took {slowest:?}");
-    assert!(all > 100 && errors * 100 < all, "{errors} errors of {all}");
+    assert!(all > 100 && errors * 100 < all, "{errors} errors of {all}: {:#?}", server.log().iter().rev().take(40));
     world.comes_to_rest().await;
     assert_unharmed(&mut server);
     world.check().await;
