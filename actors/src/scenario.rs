@@ -42,9 +42,19 @@ const HEARD: Duration = Duration::from_millis(100);
 
 /// What a scenario is told: first what its registry forwards, then what it hears from its own tasks.
 pub(crate) enum Message {
-    Calculate { asker: Asker, place: Place, reply: Reply<CalculateAnswer> },
-    Cancel { access: Access, reply: Reply<CancelAnswer> },
-    Wait { run: RunId, reply: Reply<()> },
+    Calculate {
+        asker: Asker,
+        place: Place,
+        reply: Reply<CalculateAnswer>,
+    },
+    Cancel {
+        access: Access,
+        reply: Reply<CancelAnswer>,
+    },
+    Wait {
+        run: RunId,
+        reply: Reply<()>,
+    },
     Resume(Assignment),
     /// What the database says this process holds of the scenario, asked at that time.
     Held(Instant, Option<(RunId, i64)>),

@@ -253,6 +253,7 @@ impl World {
                 let runs = format!("/scenarios/{id}/runs");
                 let run = crate::app::id(&self.owner.get(&runs).await.is(200)["items"][0]);
                 (format!("{id}/{run}"), vec![runs])
+            }
             Failed => {
                 let id = self.owner.plant(PANICS).await;
                 let run = self.owner.calculate(&id).await;

@@ -10,12 +10,7 @@ use super::{
     calculation::{accepted, answer},
     view::RunView,
 };
-use crate::{
-    App, Problem,
-    auth::Caller,
-    extract::InRun,
-    idempotency::RequestKey,
-};
+use crate::{App, Problem, auth::Caller, extract::InRun, idempotency::RequestKey};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(retry))
