@@ -12,6 +12,7 @@ pub(super) struct Solved {
 }
 
 impl Solved {
+    #[inline(always)]
     pub fn new() -> Self {
         Self { rate: Column::of(0.0), step: Column::of(0.0) }
     }

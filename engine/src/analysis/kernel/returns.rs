@@ -82,6 +82,7 @@ impl Powers {
         Self { all_but_one: each(|i| all[i] / x[i]), all }
     }
 
+    #[inline(always)]
     pub fn columns(self) -> (Column, Column) {
         (self.all, self.all_but_one)
     }

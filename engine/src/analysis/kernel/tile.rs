@@ -34,10 +34,6 @@ impl<'a> Tile<'a> {
         let direct_per_t = kernel.direct.sum(inputs);
         let ratio = kernel.indirect.at(inputs);
         let opex = each(|i| capacity[i].mul_add(direct_per_t[i], ratio[i] * tci[i]));
-        let production = || {
-            let yields = kernel.yields.sum(inputs);
-            each(|i| capacity[i] * yields[i])
-        };
         let per_main = self.per_main(doubt);
         let Factors { annuity, crf, growth } = kernel.rate.factors(inputs, doubt);
         let cost = |i: usize| tci[i].mul_add(crf[i], opex[i]);
@@ -65,15 +61,10 @@ impl<'a> Tile<'a> {
         } else {
             zero
         };
-        let per_energy = || {
-            let energy = kernel.main_energy.at(inputs);
-            each(|i| msp[i] / energy[i])
-        };
-
         for (metric, value) in kernel.metrics.iter().zip(values.iter_mut()) {
             *value = match metric {
                 Metric::Lcop => {
-                    let per_production = self.reciprocal(&production(), kernel.yields.is_fixed());
+                    let per_production = self.reciprocal(&self.production(), kernel.yields.is_fixed());
                     each(|i| cost(i) * per_production[i])
                 }
                 Metric::LcopNet => each(|i| (cost(i) - co_revenue[i]) * per_main[i]),
@@ -81,20 +72,32 @@ impl<'a> Tile<'a> {
                 Metric::Irr => flow.irr(doubt),
                 Metric::Payback => flow.payback(doubt),
                 Metric::Msp => msp,
-                Metric::MspPerEnergy => per_energy(),
+                Metric::MspPerEnergy => self.per_energy(&msp),
                 Metric::Ci => carbon.ci,
                 Metric::Emissions => each(|i| carbon.ci[i] * carbon.energy[i] * capacity[i] / 1e3),
-                Metric::Abatement => self.abatement(&per_energy(), &carbon, doubt),
+                Metric::Abatement => self.abatement(&self.per_energy(&msp), &carbon, doubt),
                 Metric::Tci => tci,
                 Metric::Opex => opex,
                 Metric::DirectOpex => each(|i| capacity[i] * direct_per_t[i]),
                 Metric::IndirectOpex => each(|i| ratio[i] * tci[i]),
                 Metric::Revenue => revenue,
-                Metric::Production => production(),
+                Metric::Production => self.production(),
                 // Never asked of lanes, see `lanes_suffice`.
                 Metric::DiscountedPayback => Column::of(f64::NAN),
             };
         }
+    }
+
+    #[inline(always)]
+    fn production(&self) -> Column {
+        let (capacity, yields) = (self.kernel.capacity.at(self.inputs), self.kernel.yields.sum(self.inputs));
+        each(|i| capacity[i] * yields[i])
+    }
+
+    #[inline(always)]
+    fn per_energy(&self, msp: &Column) -> Column {
+        let energy = self.kernel.main_energy.at(self.inputs);
+        each(|i| msp[i] / energy[i])
     }
 
     /// One over a production, which only varies with the capacity where the yields are fixed.
