@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod comparison;
+pub mod details;
 pub mod ids;
 pub mod key;
 pub mod lifecycle;

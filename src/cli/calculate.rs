@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use safire_domain::{
     engine::{self, Analysis, InputDocument, Invalid, Plain, Resolved, Violation},
     master_data::MasterData,
-    run::{self, Computed, Kind, Snapshot, is_base, steps},
+    run::{self, Beside, Computed, Findings, Kind, Snapshot, is_base},
     scenario::{Pathway, check_draft},
     usual::usual,
 };
@@ -29,7 +29,7 @@ struct ScenarioFile {
 }
 
 /// Calculates what the file asks for, or the usual analysis of that kind.
-pub(super) fn run(file: &Path, kind: Option<Kind>, trace: bool, format: Format) -> anyhow::Result<()> {
+pub(super) fn run(file: &Path, kind: Option<Kind>, beside: Beside, format: Format) -> anyhow::Result<()> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut reader = serde_json::Deserializer::from_str(&text);
     let scenario: ScenarioFile = serde_path_to_error::deserialize(&mut reader)
@@ -38,7 +38,7 @@ pub(super) fn run(file: &Path, kind: Option<Kind>, trace: bool, format: Format) 
     let pathway = Pathway { process: scenario.process, feedstock: scenario.feedstock, country: scenario.country };
     let resolved = resolve(&pathway, scenario.inputs)?;
     let analysis = kind.map_or(scenario.analysis, |kind| usual(kind, &resolved.values));
-    let computed = compute(resolved, analysis, trace)?;
+    let computed = compute(resolved, analysis, beside)?;
     match format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&computed)?),
         Format::Table => print!("{}", report::table(&pathway, &computed)),
@@ -60,15 +60,14 @@ fn resolve(pathway: &Pathway, given: InputDocument) -> anyhow::Result<Resolved> 
     }
 }
 
-fn compute(resolved: Resolved, analysis: Analysis, trace: bool) -> anyhow::Result<Computed> {
-    let result = engine::analyse(&resolved.inputs, &mut Plain)?;
+fn compute(resolved: Resolved, analysis: Analysis, beside: Beside) -> anyhow::Result<Computed> {
+    let base = engine::analyse(&resolved.inputs, &mut Plain)?;
     let analysis = match analysis.start(&resolved.inputs) {
         Ok(_) if is_base(&analysis) => None,
         Ok(job) => Some(job.finish()?),
         Err(invalid) => return refuse(&at("/analysis", invalid)).and_then(|()| bail!("the analysis is wrong")),
     };
-    let trace = trace.then(|| steps(&resolved.inputs));
-    Ok(Computed { result, analysis, resolved_inputs: resolved.values, trace })
+    Ok(Computed::of(Findings { base, analysis }, resolved, beside)?)
 }
 
 /// Violations of a part of the file, with pointers from its top.

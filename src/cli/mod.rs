@@ -7,7 +7,7 @@ mod try_it;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use safire_domain::run::Kind;
+use safire_domain::run::{Beside, Kind};
 
 use crate::{
     config::{Config, ConfigArgs, environment},
@@ -39,6 +39,9 @@ enum Command {
         /// Show how every number came about
         #[arg(long)]
         trace: bool,
+        /// Show cash flow by year, prices, policy, balances and choices
+        #[arg(long)]
+        details: bool,
         /// How to print the result
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
@@ -96,8 +99,8 @@ impl Cli {
             Some(Command::Config { command: ConfigCommand::Check }) => {
                 self.load().map(|config| print!("{}", config.masked_toml()))
             }
-            Some(Command::Calculate { file, analysis, trace, format }) => {
-                calculate::run(&file, analysis, trace, format)
+            Some(Command::Calculate { file, analysis, trace, details, format }) => {
+                calculate::run(&file, analysis, Beside { trace, details }, format)
             }
             Some(Command::TryIt { url, email, password }) => block_on(try_it::run(&url, email.zip(password))),
             Some(Command::Openapi) => openapi(),

@@ -99,6 +99,28 @@ fn the_worked_case_is_calculated_from_a_file_as_json_and_with_its_trace() {
 }
 
 #[test]
+fn the_details_of_a_file_are_a_table_or_json() {
+    let file = format!("{EXAMPLES}/hefa-uco-usa.json");
+    let table = succeeds(invoke(&["calculate", &file, "--details"]));
+    assert_rows(&table, &KEY_FIGURES);
+    assert_rows(
+        &table,
+        &[
+            "year capital sales of jet sales of diesel sales of naphtha revenue variable cost fixed cost",
+            "0 400,000,000 0 0 0 0 0 0",
+            "20 0 960,000,000 112,500,000 105,000,000 1,177,500,000 679,350,000 30,800,000",
+            "Minimum for jet 1679.10 1.3601 5.1484 38.3357",
+            "corsia yes 80.10 0.00 no",
+            "red_rfnbo no 28.20 0.00 no",
+            "difference 126,000 t/yr",
+        ],
+    );
+    let json = succeeds(invoke(&["calculate", &file, "--details", "--format", "json"]));
+    let computed: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(computed["details"]["cash_flow"]["years"][20]["cash_flow_usd"], computed["result"]["cash_flow_usd"][20]);
+}
+
+#[test]
 fn the_second_example_shows_which_values_are_defaults() {
     let table = succeeds(invoke(&["calculate", &format!("{EXAMPLES}/ft-btl-malaysia.json")]));
     assert_rows(

@@ -9,6 +9,7 @@ mod calculation;
 mod cli;
 mod client;
 mod comparison;
+mod details;
 mod drain;
 mod faults;
 mod health;

@@ -16,7 +16,7 @@ use safire_domain::{
     ScenarioId,
     engine::{Analysis, Failure, InputDocument, Invalid},
     lifecycle::RunState,
-    run::{self, Computed, Findings, Order, Run, Snapshot, steps},
+    run::{self, Computed, Order, Run, Snapshot},
     scenario::Pathway,
 };
 use safire_store::{
@@ -30,7 +30,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    results::{TraceQuery, find_run, is_stale, render},
+    results::{BesideQuery, find_run, is_stale, render},
     scenarios::{check, find},
     view::{ResultView, RunView, StatusView},
 };
@@ -142,7 +142,7 @@ fn accepted(run: Run) -> Response {
 /// Calculates and waits for the result; answers 202 when it takes longer than the service waits.
 #[utoipa::path(
     post, path = "/scenarios/{id}/calculate/sync", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), TraceQuery), request_body(content = Option<Analysis>),
+    params(("id" = ScenarioId, Path), BesideQuery), request_body(content = Option<Analysis>),
     responses(
         (status = 200, description = "How the run ended", body = ResultView),
         (status = 202, description = "It takes longer; Location says where to watch", body = RunView),
@@ -158,7 +158,7 @@ async fn calculate_now(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ScenarioId>,
-    Query(query): Query<TraceQuery>,
+    Query(query): Query<BesideQuery>,
     OptionallyKeyed { body: Asked(analysis), key }: OptionallyKeyed<Asked>,
 ) -> Result<Response, Problem> {
     let run = accept(&app, caller, key.get(), id, analysis).await?;
@@ -168,7 +168,7 @@ async fn calculate_now(
     }
     let scenario = find(&app, caller, id).await?;
     let stale = is_stale(&app, &scenario, &run).await?;
-    Ok(Json(render(&app, run, stale, query.trace).await?).into_response())
+    Ok(Json(render(&app, run, stale, query.into()).await?).into_response())
 }
 
 /// The run when it has ended, or as it is when the patience is over.
@@ -237,7 +237,7 @@ async fn cancel(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) 
 
 /// A calculation without a scenario that failed: for what it was given, unless the engine broke or the
 /// time was over.
-fn failed(failure: &Failure) -> Problem {
+pub(super) fn failed(failure: &Failure) -> Problem {
     match failure.code.as_ref() {
         "engine.panicked" => Problem::defect(failure),
         "run.deadline_exceeded" => Problem::unavailable(failure.to_string()),
@@ -264,7 +264,7 @@ struct QuickRequest {
 
 /// Calculates at once; nothing is stored.
 #[utoipa::path(
-    post, path = "/calculate/quick", tag = "calculation", security(("bearer" = [])), params(TraceQuery),
+    post, path = "/calculate/quick", tag = "calculation", security(("bearer" = [])), params(BesideQuery),
     responses(
         (status = 200, body = Computed), (status = 401, body = ProblemBody),
         (status = 422, description = "An input is wrong, or the calculation failed", body = ProblemBody),
@@ -275,23 +275,21 @@ struct QuickRequest {
 async fn quick(
     State(app): State<App>,
     caller: Caller,
-    Query(query): Query<TraceQuery>,
+    Query(query): Query<BesideQuery>,
     Body(request): Body<QuickRequest>,
 ) -> Result<Json<Computed>, Problem> {
     let pathway = Pathway { process: request.process, feedstock: request.feedstock, country: request.country };
     check(&app, &pathway, &request.inputs).await?;
     let defaults = app.master_data().await?.defaults_for(&pathway).map(|set| set.inputs.clone());
     let resolved = Snapshot::base(request.inputs, defaults).resolve()?;
-    let order = Order { inputs: resolved.inputs, analysis: request.analysis };
+    let order = Order { inputs: resolved.inputs.clone(), analysis: request.analysis };
     order.analysis.start(&order.inputs).map_err(|invalid| invalid_analysis("/analysis", &invalid))?;
 
     let place = app.calculations.admit(caller.user)?;
     let cancel = CancellationToken::new();
     // A caller that hangs up calls its calculation off.
     let _guard = cancel.clone().drop_guard();
-    let order = Arc::new(order);
-    let outcome = app.calculations.run(place, Arc::clone(&order), cancel, None).await?;
-    let Findings { base, analysis } = outcome.map_err(|failure| failed(&failure))?;
-    let trace = query.trace.then(|| steps(&order.inputs));
-    Ok(Json(Computed { result: base, analysis, resolved_inputs: resolved.values, trace }))
+    let outcome = app.calculations.run(place, Arc::new(order), cancel, None).await?;
+    let computed = outcome.and_then(|findings| Computed::of(findings, resolved, query.into()));
+    computed.map(Json).map_err(|failure| failed(&failure))
 }
