@@ -2,6 +2,7 @@
 
 mod analysis;
 mod details;
+mod questions;
 
 use std::fmt::Write;
 
@@ -10,6 +11,8 @@ use safire_domain::{
     run::Computed,
     scenario::Pathway,
 };
+
+pub use questions::{breakeven, contributions};
 
 /// The table of a result: key figures, plant, products, inputs with their source and, when they are
 /// there, the analysis, the details and the trace.

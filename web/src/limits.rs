@@ -81,9 +81,14 @@ impl Inner {
             (&Method::POST, "/auth/login") => (&self.login, address),
             (&Method::POST, "/auth/register") => (&self.register, address),
             (&Method::POST, "/auth/refresh") => (&self.refresh, address),
-            (&Method::POST, "/scenarios/{id}/calculate" | "/scenarios/{id}/calculate/sync" | "/calculate/quick") => {
-                (&self.calculate, caller)
-            }
+            (
+                &Method::POST,
+                "/scenarios/{id}/calculate"
+                | "/scenarios/{id}/calculate/sync"
+                | "/scenarios/{id}/breakeven"
+                | "/calculate/quick"
+                | "/calculate/breakeven",
+            ) => (&self.calculate, caller),
             _ => (&None, caller),
         };
         let limits = [own, (&self.requests, caller)];

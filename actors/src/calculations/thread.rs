@@ -9,7 +9,7 @@ use std::{
 
 use safire_domain::{
     engine::{Analysis, BaseAnalysis, Failure, Job, Progress},
-    run::{Findings, Order, Outcome},
+    run::{Findings, Order},
 };
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -28,12 +28,17 @@ pub(super) enum Work {
     New(Arc<Order>),
     /// The base analysis is done, and another is under way.
     Begun(Box<BaseAnalysis>, Box<Job>),
+    /// A question of its own kind: each call is a step, and says whether there is more to do.
+    Question(Box<dyn FnMut() -> bool + Send>),
 }
+
+/// How work ends. A question has sent its answer by a way of its own, and finds nothing.
+pub(super) type End = Result<Option<Findings>, Failure>;
 
 /// What a slice of work has led to.
 pub(super) enum Slice {
     /// It has ended.
-    Done(Outcome),
+    Done(End),
     /// There is more to do.
     More(Work),
 }
@@ -47,6 +52,7 @@ impl Work {
         match self {
             Self::New(_) => Progress { done: 0, total: 1, stage: "base analysis" },
             Self::Begun(_, job) => job.progress(),
+            Self::Question(_) => Progress { done: 0, total: 1, stage: "question" },
         }
     }
 
@@ -54,6 +60,7 @@ impl Work {
         match self {
             Self::New(order) => begin(&order, compute, cancel).unwrap_or_else(|failure| Slice::Done(Err(failure))),
             Self::Begun(base, job) => go_on(base, job, cancel),
+            Self::Question(step) => answer(step, cancel),
         }
     }
 }
@@ -61,7 +68,7 @@ impl Work {
 fn begin(order: &Order, compute: &Compute, cancel: &CancellationToken) -> Result<Slice, Failure> {
     let base = compute(&order.inputs, cancel)?;
     if order.analysis == (Analysis::Base {}) {
-        return Ok(Slice::Done(Ok(Findings { base, analysis: None })));
+        return Ok(Slice::Done(Ok(Some(Findings { base, analysis: None }))));
     }
     let job = order.analysis.start(&order.inputs);
     let job = job.map_err(|invalid| Failure::new("run.inputs_invalid", invalid.to_string()))?;
@@ -79,7 +86,20 @@ fn go_on(base: Box<BaseAnalysis>, mut job: Box<Job>, cancel: &CancellationToken)
         }
         job.step();
     }
-    Slice::Done(job.finish().map(|result| Findings { base: *base, analysis: Some(result) }))
+    Slice::Done(job.finish().map(|result| Some(Findings { base: *base, analysis: Some(result) })))
+}
+
+fn answer(mut step: Box<dyn FnMut() -> bool + Send>, cancel: &CancellationToken) -> Slice {
+    let until = Instant::now() + SLICE;
+    while step() {
+        if cancel.is_cancelled() {
+            return Slice::Done(Err(cancelled()));
+        }
+        if Instant::now() >= until {
+            return Slice::More(Work::Question(step));
+        }
+    }
+    Slice::Done(Ok(None))
 }
 
 type Request = (Work, CancellationToken, oneshot::Sender<Slice>);

@@ -245,6 +245,32 @@ pub(super) fn failed(failure: &Failure) -> Problem {
     }
 }
 
+/// Has a question answered by the calculation pool, in steps the last of which gives the answer.
+pub(super) async fn ask<Q, T>(
+    app: &App,
+    caller: Caller,
+    question: Q,
+    step: impl Fn(Q) -> Result<T, Q> + Send + 'static,
+) -> Result<T, Problem>
+where
+    Q: Send + 'static,
+    T: Send + 'static,
+{
+    let place = app.calculations.admit(caller.user)?;
+    let cancel = CancellationToken::new();
+    // A caller that hangs up calls its question off.
+    let _guard = cancel.clone().drop_guard();
+    let mut left = Some(question);
+    let steps = move || match step(left.take()?) {
+        Ok(answer) => Some(answer),
+        Err(rest) => {
+            left = Some(rest);
+            None
+        }
+    };
+    app.calculations.ask(place, cancel, steps).await?.map_err(|failure| failed(&failure))
+}
+
 /// What to calculate, without a scenario.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

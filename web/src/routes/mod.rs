@@ -1,6 +1,7 @@
 //! The routes, one file per group.
 
 mod auth;
+mod breakeven;
 mod cache;
 mod calculation;
 mod catalogue;
@@ -95,6 +96,7 @@ fn documented() -> OpenApiRouter<App> {
         .merge(compare::routes())
         .merge(calculation::routes())
         .merge(results::routes())
+        .merge(breakeven::routes())
         .merge(master_data::routes())
         .merge(catalogue::routes())
         .merge(default_sets::routes())
