@@ -43,6 +43,10 @@ fn assert_details_of_the_worked_case(computed: &Value) {
     assert_eq!(details["choices"], json!([]));
 }
 
+fn of(usd_per_t: f64) -> Value {
+    json!({ "value": usd_per_t, "unit": "USD/t" })
+}
+
 on_both_engines! {
     async fn the_details_of_a_result_are_told_when_they_are_asked_for(database: &TestDatabase) {
         let app = TestApp::start(database).await;
@@ -77,6 +81,71 @@ on_both_engines! {
         let example: Value = serde_json::from_str(include_str!("../../examples/hefa-uco-usa.json")).unwrap();
         assert_details_of_the_worked_case(&ana.post("/calculate/quick?details=true", example.clone()).await.is(200));
         assert_eq!(ana.post("/calculate/quick", example).await.is(200).get("details"), None);
+        app.stop().await;
+    }
+
+    async fn a_scenario_with_a_profile_is_made_changed_calculated_and_explained(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = app.register().await;
+        let project = ana.project().await;
+        let inputs = json!({ "finance": { "profile": "nrel-nth-plant" }, "products": { "jet": { "price": of(2000.0) } } });
+        let scenario = ana.scenario(&project, inputs.clone()).await;
+        let at = format!("/scenarios/{scenario}");
+        assert_eq!(ana.get(&at).await.is(200)["inputs"], inputs);
+        let sync = format!("{at}/calculate/sync?details=true&trace=true");
+        let nrel = ana.post(&sync, None).await.is(200);
+        // Worked out by hand and recorded beside the engine's tests.
+        let recorded: Value = serde_json::from_str(include_str!("../../engine/tests/fixtures/finance.json")).unwrap();
+        assert_close(&nrel["result"]["msp_usd_per_t"]["value"], recorded["price_with_debt"]["by_hand"].as_f64().unwrap());
+        assert_close(&nrel["result"]["npv_usd"], recorded["npv_with_debt_at_2000"].as_f64().unwrap());
+        assert_eq!(nrel["result"]["cash_flow_first_year"], -2);
+        assert_close(&nrel["details"]["cash_flow"]["years"][2]["loan_balance_usd"], 240e6);
+        for (pointer, value, source) in [
+            ("/economics/discount_rate", 10.0, "profile"),
+            ("/finance/debt_share", 60.0, "profile"),
+            ("/products/jet/price", 2000.0, "user"),
+            ("/plant/capacity", 500.0, "default"),
+        ] {
+            let input = entry(&nrel["resolved_inputs"], "pointer", pointer);
+            assert_eq!((&input["value"], &input["source"]), (&json!(value), &json!(source)), "{pointer}");
+        }
+        let chosen = |computed: &Value, pointer: &str| {
+            let choice = entry(&computed["details"]["choices"], "pointer", pointer);
+            (choice["code"].as_str().unwrap().to_owned(), choice["source"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(chosen(&nrel, "/finance/profile"), ("nrel-nth-plant".into(), "user".into()));
+        assert_eq!(chosen(&nrel, "/finance/depreciation"), ("macrs_7".into(), "profile".into()));
+        let npv = entry(&nrel["trace"], "name", "npv");
+        assert_eq!(npv["value"], nrel["result"]["npv_usd"]);
+
+        // One switch by itself, then another profile, then none.
+        let mut changed = inputs.clone();
+        changed["finance"]["depreciation"] = json!("straight_line");
+        ana.patch(&at, json!({ "inputs": changed })).await.is(200);
+        assert_eq!(ana.get(&format!("{at}/result")).await.is(200)["stale"], true);
+        let straight = ana.post(&sync, None).await.is(200);
+        assert_eq!(chosen(&straight, "/finance/depreciation"), ("straight_line".into(), "user".into()));
+        assert_ne!(straight["result"]["npv_usd"], nrel["result"]["npv_usd"]);
+        changed["finance"] = json!({ "profile": "nrel" });
+        let refused = ana.patch(&at, json!({ "inputs": changed })).await.refused(422, "body.invalid");
+        assert!(refused["detail"].as_str().unwrap().contains("nrel-nth-plant"), "{refused}");
+        ana.patch(&at, json!({ "inputs": {} })).await.is(200);
+        assert_details_of_the_worked_case(&ana.post(&sync, None).await.is(200));
+        app.stop().await;
+    }
+
+    async fn what_a_policy_pays_is_in_the_cash_flow_and_in_the_report(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = app.register().await;
+        let quick = json!({ "process": "HEFA", "feedstock": "UCO", "country": "USA", "inputs": {
+            "finance": { "first_year": { "value": 2027, "unit": "yr" } }, "policy": { "us_45z": "full" } } });
+        let details = ana.post("/calculate/quick?details=true", quick).await.is(200)["details"].clone();
+        let verdict = entry(&details["policy"]["schemes"], "scheme", "us_45z");
+        assert_eq!((&verdict["eligible"], &verdict["in_cash_flow"]), (&json!(true), &json!(true)));
+        let years = details["cash_flow"]["years"].as_array().unwrap();
+        assert_eq!((&years[1]["calendar_year"], &years[1]["tax_credits_usd"]), (&json!(2027), &verdict["years"][0]["usd"]));
+        assert!(years[1]["tax_credits_usd"].as_f64().unwrap() > 0.0);
+        assert_eq!(years[4]["tax_credits_usd"], 0.0, "it ends with 2029");
         app.stop().await;
     }
 }

@@ -29,6 +29,7 @@ mod repeats;
 mod requests;
 mod scenarios;
 mod sessions;
+mod upgrade;
 mod users;
 mod versions;
 mod zones;
