@@ -396,7 +396,7 @@ on_both_engines! {
         let plant = plant(&mut c).await;
         let node = NodeId::new(now());
         let first = accepted(&mut c, &plant, node).await;
-        let again = Request { again: Some(first.run), ..request(&plant, node) };
+        let again = Request { ask: Ask::Again(first.run), ..request(&plant, node) };
         let answer = runs::accept(&mut c, again.clone()).await.unwrap();
         assert!(matches!(answer, Accepted::NotFailed(RunState::Queued)), "{answer:?}");
         let failure = Failure::new("engine.panicked", "a defect");
@@ -407,13 +407,13 @@ on_both_engines! {
         edited.version = scenarios::find(&mut c, plant.access(), edited.id).await.unwrap().unwrap().version;
         plant.edit(&mut c, &edited).await;
 
-        let stranger = Request { again: Some(RunId::new(now())), ..request(&plant, node) };
+        let stranger = Request { ask: Ask::Again(RunId::new(now())), ..request(&plant, node) };
         assert!(matches!(runs::accept(&mut c, stranger).await.unwrap(), Accepted::UnknownRun));
         let Accepted::New(run, second) = runs::accept(&mut c, again.clone()).await.unwrap() else {
             panic!("not a new run")
         };
         assert_eq!((run.revision, run.attempt), (1, 1));
-        assert_eq!(second.inputs, first.inputs);
+        assert_eq!(second.order, first.order);
         let other = Request { run: RunId::new(now()), ..again };
         assert!(matches!(runs::accept(&mut c, other).await.unwrap(), Accepted::Busy(busy) if busy == run.id));
         assert!(runs::settle(&mut c, run.id, 1, node, outcome(&second), now()).await.unwrap());

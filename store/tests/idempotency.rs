@@ -83,7 +83,6 @@ on_both_engines! {
             ask: Ask::Analysis(Box::new(run::base())),
             run: RunId::new(now()),
             lease: Lease { owner: NodeId::new(now()), length: std::time::Duration::from_secs(15) },
-            again: None,
             now: now(),
         };
         let Accepted::New(run, _) = runs::accept(&mut c, ask("a")).await.unwrap() else { panic!() };

@@ -79,6 +79,9 @@ use Of::{Defaults, EmptyZone, Failed, Key, Nothing, Owner, Pair, Project, Run, S
 
 const PLANT: &str = r#"{ "name": "$new", "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
 const QUICK: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
+const BREAKEVEN: &str = r#"{ "input": "/feedstocks/UCO/price", "metric": "npv" }"#;
+const QUICK_BREAKEVEN: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA",
+    "breakeven": { "input": "/products/jet/price", "metric": "irr", "target": 0.15 } }"#;
 const NAMED: &str = r#"{ "name": "$new" }"#;
 const TEXT: &str = r#"{ "name": "$new", "description": "d" }"#;
 const USER: &str = r#"{ "name": "$new", "global_id": "$new", "role": "admin" }"#;
@@ -132,6 +135,7 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("DELETE /scenarios/{id}", Write(204), Scenario, ""),
     ("POST /scenarios/{id}/duplicate", Write(201), Scenario, ""),
     ("GET /scenarios/compare?ids={id}", Read, Pair, ""),
+    ("POST /scenarios/{id}/breakeven", Read, Scenario, BREAKEVEN),
     ("GET /scenarios/{id}/result", Read, Scenario, ""),
     ("GET /scenarios/{id}/runs", Read, Scenario, ""),
     ("GET /scenarios/{id}/runs/{run_id}", Read, Run, ""),
@@ -143,6 +147,7 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     // Nothing is in motion.
     ("DELETE /scenarios/{id}/calculate", Write(409), Scenario, ""),
     ("POST /calculate/quick", SignedIn(200), Nothing, QUICK),
+    ("POST /calculate/breakeven", SignedIn(200), Nothing, QUICK_BREAKEVEN),
     ("GET /master-data", SignedIn(200), Nothing, ""),
     ("GET /master-data/fresh", SignedIn(200), Nothing, ""),
     ("GET /process-technologies", SignedIn(200), Nothing, ""),
