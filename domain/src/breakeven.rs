@@ -58,6 +58,7 @@ pub struct BreakevenAnswer {
     #[schema(example = "USD")]
     pub metric_unit: String,
     /// What the metric shall be.
+    #[schema(example = 0.0)]
     pub target: f64,
     /// Where was looked.
     pub range: Between,

@@ -25,7 +25,8 @@ struct LinkState {
     failures: u32,
     retry_at: Option<Instant>,
     broke_at: Option<Instant>,
-    answered_at: Option<Instant>,
+    /// Since when jobs are asked of the database of which it has answered none.
+    asked_at: Option<Instant>,
 }
 
 /// The longest that an absent database is left alone.
@@ -63,16 +64,21 @@ impl Link {
 
     /// The database answered a job, however it did.
     pub fn answered(&self) {
-        self.state().answered_at = Some(Instant::now());
+        self.state().asked_at = None;
     }
 
-    /// Somebody asked the database for a sign of life: it answered, or did not in good time. Busy is not
-    /// silent: while jobs are answered, a late sign of life means nothing.
+    /// A job is asked of the database.
+    pub fn asked(&self, at: Instant) {
+        self.state().asked_at.get_or_insert(at);
+    }
+
+    /// Somebody asked the database for a sign of life: it answered, or did not in good time. That alone is
+    /// not silence: it is when jobs, too, have waited in vain.
     pub fn probed(&self, answered: bool) {
         if answered {
             self.answered();
         }
-        let quiet = self.state().answered_at.is_none_or(|at| at.elapsed() >= SILENCE);
+        let quiet = self.state().asked_at.is_some_and(|at| at.elapsed() >= SILENCE);
         let silent = !answered && quiet;
         if self.silent.send_if_modified(|was| std::mem::replace(was, silent) != silent) {
             match silent {
@@ -119,15 +125,23 @@ mod tests {
     #[test]
     fn a_database_that_answers_jobs_is_not_silent_however_late_its_sign_of_life() {
         let link = Link::default();
+        link.probed(false);
+        assert!(link.silence().now_or_never().is_none(), "nothing was asked");
+        link.asked(long_ago());
         link.answered();
+        link.asked(Instant::now());
         link.probed(false);
         assert!(link.silence().now_or_never().is_none());
+    }
+
+    fn long_ago() -> Instant {
+        Instant::now().checked_sub(SILENCE).expect("the machine has been up for a second")
     }
 
     #[test]
     fn a_database_that_answers_nothing_is_silent_until_it_does() {
         let link = Link::default();
-        assert!(link.silence().now_or_never().is_none());
+        link.asked(long_ago());
         link.probed(false);
         assert!(link.silence().now_or_never().is_some());
         link.probed(true);

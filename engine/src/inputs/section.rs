@@ -78,7 +78,7 @@ macro_rules! choice {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $code)] $variant,)+
+            $($(#[$variant_doc])* #[serde(rename = $code)] #[schema(rename = $code)] $variant,)+
         }
 
         impl $name {

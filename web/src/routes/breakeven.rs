@@ -79,7 +79,8 @@ struct QuickBreakeven {
     request_body(content = QuickBreakeven, example = json!({
         "process": "HEFA", "feedstock": "UCO", "country": "USA",
         "inputs": { "finance": { "profile": "nrel-nth-plant" } },
-        "breakeven": { "input": "/products/jet/price", "metric": "irr", "target": 0.15 }
+        "breakeven": { "input": "/products/jet/price", "metric": "irr", "target": 0.15,
+                       "range": { "from": 500, "to": 5000, "unit": "USD/t" } }
     })),
     responses(
         (status = 200, description = "The value, or several, or why there is none", body = BreakevenAnswer),
