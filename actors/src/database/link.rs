@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::watch;
 
 /// So long without any answer is silence.
-const SILENCE: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_millis(1450);
 
 /// What is known about the way to the database, shared by all workers so that an outage is tried
 /// against, and logged, at a measured pace.
