@@ -6,6 +6,7 @@ mod cache;
 mod calculation;
 mod catalogue;
 mod compare;
+mod corsia;
 mod default_sets;
 mod duplicate;
 mod health;
@@ -99,6 +100,7 @@ fn documented() -> OpenApiRouter<App> {
         .merge(breakeven::routes())
         .merge(master_data::routes())
         .merge(catalogue::routes())
+        .merge(corsia::routes())
         .merge(default_sets::routes())
         .merge(prices::routes())
         .merge(cache::routes());
