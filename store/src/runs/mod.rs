@@ -193,7 +193,8 @@ pub async fn count(connection: &mut Connection, access: Access, scenario: Scenar
 /// What a run found with the inputs that gave it; `None` while there is nothing. The caller has made sure
 /// that the user may see the run.
 pub async fn result(connection: &mut Connection, run: RunId) -> Result<Option<(Findings, Snapshot)>> {
-    let row: Option<(Json<BaseAnalysis>, Option<Json<AnalysisResult>>, Json<Snapshot>)> = on!(connection, c => {
+    type Found = (Json<BaseAnalysis>, Option<Json<AnalysisResult>>, Json<Snapshot>);
+    let row: Option<Found> = on!(connection, c => {
         sqlx::query_as("SELECT result, analysis_result, snapshot FROM runs WHERE id = $1 AND state = 'succeeded'")
             .bind(run.uuid())
             .fetch_optional(c)

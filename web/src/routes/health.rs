@@ -19,6 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// A yes or no.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Alive)]
 struct Answer {
     /// `ok`, or why not.
     #[schema(example = "ok")]
