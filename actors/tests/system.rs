@@ -16,7 +16,7 @@ use safire_actors::{
     supervisor::Policy,
 };
 use safire_domain::{
-    NodeId, RunId, ScenarioId,
+    NodeId, RunId, ScenarioId, UserId,
     clock::SystemClock,
     engine::Quantity,
     lifecycle::RunState,
@@ -31,6 +31,7 @@ use safire_store::{
     scenarios as store, users,
 };
 use safire_test_support::{TestDatabase, analyst, now, on_both_engines, project, scenario};
+use tokio_util::sync::CancellationToken;
 
 /// Panics at a point as often as it was armed, and counts who came by.
 #[derive(Default)]
@@ -222,6 +223,27 @@ on_both_engines! {
         let failed = bench.reaches(poisoned, bad, RunState::Failed).await;
         assert_eq!(failed.failure.unwrap().code, "engine.panicked");
         assert!(bench.system.is_supervised());
+    }
+
+    async fn a_question_is_answered_in_steps_called_off_or_told_of_a_panic(database: &TestDatabase) {
+        let bench = Bench::start(database).await;
+        let pool = &bench.system.calculations;
+        let (user, free) = (UserId::new(now()), pool.free());
+        let mut left = 1000;
+        let counted = move || {
+            left -= 1;
+            (left == 0).then_some("done")
+        };
+        let answer = pool.ask(pool.admit(user).unwrap(), CancellationToken::new(), counted).await.unwrap();
+        assert_eq!(answer, Ok("done"));
+        let panics = || -> Option<()> { panic!("asked to") };
+        let answer = pool.ask(pool.admit(user).unwrap(), CancellationToken::new(), panics).await.unwrap();
+        assert_eq!(answer.unwrap_err().code, "engine.panicked");
+        let cancel = CancellationToken::new();
+        let endless = pool.ask(pool.admit(user).unwrap(), cancel.clone(), || None::<()>);
+        let (answer, ()) = tokio::join!(endless, async { cancel.cancel() });
+        assert_eq!(answer.unwrap().unwrap_err().code, "run.cancelled");
+        assert_eq!(pool.free(), free);
     }
 
     async fn a_calculation_that_takes_too_long_fails_and_frees_its_place(database: &TestDatabase) {

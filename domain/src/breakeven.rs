@@ -1,5 +1,7 @@
 //! What users ask about breakevens, and what they are answered.
 
+use std::ops::ControlFlow;
+
 use safire_engine::{
     Allowed, Answer, BreakevenQuestion, BreakevenRefused, Metric, Quantity, Resolved, Violation,
     analysis::codes::UNKNOWN_INPUT,
@@ -94,8 +96,8 @@ impl BreakevenRequest {
 
 impl Asked {
     /// Takes a small step; the last gives the answer.
-    pub fn step(mut self) -> Result<BreakevenAnswer, Self> {
-        if self.search.step() { Err(self) } else { Ok(self.finish()) }
+    pub fn step(mut self) -> ControlFlow<BreakevenAnswer, Self> {
+        if self.search.step() { ControlFlow::Continue(self) } else { ControlFlow::Break(self.finish()) }
     }
 
     /// Does what is left to do, and answers.

@@ -134,6 +134,22 @@ on_both_engines! {
         app.stop().await;
     }
 
+    async fn a_default_of_corsia_is_listed_and_takes_the_place_of_the_inventory(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = app.register().await;
+        let listed = ana.get("/corsia-defaults").await.is(200);
+        assert!(listed["source"].as_str().is_some_and(|source| source.contains("ICAO")), "{listed}");
+        let oil = entry(&listed["defaults"], "feedstock", "Used cooking oil");
+        assert_eq!((&oil["process"], &oil["life_cycle_g_per_mj"]), (&json!("HEFA"), &json!(13.9)));
+        let default = json!({ "value": oil["life_cycle_g_per_mj"], "unit": "gCO2e/MJ" });
+        let quick = json!({ "process": "HEFA", "feedstock": "UCO", "country": "USA",
+                            "inputs": { "carbon": { "default_ci": default } } });
+        let computed = ana.post("/calculate/quick?details=true", quick).await.is(200);
+        assert_close(&computed["result"]["ci_g_per_mj"]["total"], 13.9);
+        assert_close(&computed["details"]["policy"]["ci_g_per_mj"], 13.9);
+        app.stop().await;
+    }
+
     async fn what_a_policy_pays_is_in_the_cash_flow_and_in_the_report(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let ana = app.register().await;

@@ -155,6 +155,7 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("GET /countries", SignedIn(200), Nothing, ""),
     ("GET /utilities", SignedIn(200), Nothing, ""),
     ("GET /products", SignedIn(200), Nothing, ""),
+    ("GET /corsia-defaults", SignedIn(200), Nothing, ""),
     ("GET /units", SignedIn(200), Nothing, ""),
     ("GET /default-sets", SignedIn(200), Nothing, ""),
     ("GET /default-sets/{process}/{feedstock}/{country}", SignedIn(200), Defaults, ""),

@@ -5,6 +5,10 @@ use utoipa::ToSchema;
 
 pub use super::corsia_table::CORSIA_DEFAULTS;
 
+/// Where [`CORSIA_DEFAULTS`] come from.
+pub const CORSIA_DEFAULTS_SOURCE: &str = "ICAO, CORSIA Default Life Cycle Emissions Values for CORSIA Eligible Fuels \
+    (Doc 06), from secondary copies; check ICAO's own document before relying on a value";
+
 /// Where fuel and intermediate are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

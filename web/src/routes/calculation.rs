@@ -1,6 +1,7 @@
 //! Calculations: asked for, watched, called off. What they found is in [`super::results`].
 
 use std::{
+    ops::ControlFlow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -244,7 +245,7 @@ pub(super) async fn ask<Q, T>(
     app: &App,
     caller: Caller,
     question: Q,
-    step: impl Fn(Q) -> Result<T, Q> + Send + 'static,
+    step: impl Fn(Q) -> ControlFlow<T, Q> + Send + 'static,
 ) -> Result<T, Problem>
 where
     Q: Send + 'static,
@@ -256,8 +257,8 @@ where
     let _guard = cancel.clone().drop_guard();
     let mut left = Some(question);
     let steps = move || match step(left.take()?) {
-        Ok(answer) => Some(answer),
-        Err(rest) => {
+        ControlFlow::Break(answer) => Some(answer),
+        ControlFlow::Continue(rest) => {
             left = Some(rest);
             None
         }

@@ -1,5 +1,7 @@
 //! Scenarios side by side.
 
+use std::ops::ControlFlow;
+
 use axum::{Json, extract::State};
 use safire_domain::{
     ProjectId, RunId, ScenarioId,
@@ -141,7 +143,10 @@ async fn contributions(
     };
     let named = all.iter().map(|standing| (standing.scenario.name.as_str().to_owned(), subject(standing)));
     let comparing = Comparing::new(named.collect(), metric);
-    let step = |mut comparing: Comparing| if comparing.step() { Err(comparing) } else { Ok(comparing.finish()) };
+    let step = |mut comparing: Comparing| match comparing.step() {
+        true => ControlFlow::Continue(comparing),
+        false => ControlFlow::Break(comparing.finish()),
+    };
     ask(app, caller, comparing, step).await
 }
 

@@ -7,6 +7,7 @@ mod cache;
 mod calculation;
 mod catalogue;
 mod compare;
+mod corsia;
 mod default_sets;
 mod docs;
 mod duplicate;
@@ -93,6 +94,7 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(breakeven::routes())
         .merge(master_data::routes())
         .merge(catalogue::routes())
+        .merge(corsia::routes())
         .merge(default_sets::routes())
         .merge(prices::routes())
         .merge(cache::routes());
