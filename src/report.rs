@@ -1,5 +1,7 @@
 //! A result as a table for people.
 
+mod analysis;
+
 use std::fmt::Write;
 
 use safire_domain::{
@@ -18,6 +20,9 @@ pub fn table(pathway: &Pathway, computed: &Computed) -> String {
     plant(&mut out, &computed.result);
     products(&mut out, &computed.result);
     inputs(&mut out, &computed.resolved_inputs);
+    if let Some(result) = &computed.analysis {
+        analysis::table(&mut out, result);
+    }
     if let Some(steps) = &computed.trace {
         trace(&mut out, steps);
     }
@@ -90,6 +95,7 @@ fn inputs(out: &mut String, inputs: &[ResolvedInput]) {
     for input in inputs {
         let source = match input.source {
             Source::User => "user",
+            Source::Profile => "profile",
             Source::Default => "default",
         };
         line(out, format_args!("  {:<52} {:>14} {:<24} {source}", input.pointer, input.value, input.unit));

@@ -6,33 +6,45 @@
 //! registry claims the run again.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef};
-use safire_domain::{RunId, ScenarioId, run::Outcome, user::Access};
+use safire_domain::{
+    RunId, ScenarioId, Timestamp,
+    engine::Progress,
+    run::{Advance, Order, Outcome},
+    user::Access,
+};
 use safire_store::runs::{self, Accepted, Assignment, Cancelled, Request};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    calculations::Calculations,
+    calculations::{Calculations, OnProgress, Place},
     context::Context,
     database::{Database, DatabaseError},
     scenarios::{Asker, CalculateAnswer, CancelAnswer, lease},
-    slot::{Permit, Reply},
+    slot::Reply,
 };
 
 /// A run that lasts longer than this is recorded as running; a shorter one goes from queued straight
 /// to its end, and costs the database one write less.
 const LINGERING: Duration = Duration::from_millis(200);
 
+/// How often it is then recorded how far the run is.
+const RECORDED: Duration = Duration::from_secs(1);
+
+/// How often the pool is heard of it at most.
+const HEARD: Duration = Duration::from_millis(100);
+
 /// What a scenario is told: first what its registry forwards, then what it hears from its own tasks.
 pub(crate) enum Message {
     Calculate {
         asker: Asker,
-        permit: Permit,
+        place: Place,
         reply: Reply<CalculateAnswer>,
     },
     Cancel {
@@ -47,7 +59,7 @@ pub(crate) enum Message {
     /// What the database says this process holds of the scenario, asked at that time.
     Held(Instant, Option<(RunId, i64)>),
     Answered(Answer),
-    Started(RunId),
+    Progressed(RunId, Progress),
     Lingered(RunId),
     Computed(RunId, i64, Outcome),
     Committed(RunId, i64),
@@ -55,7 +67,7 @@ pub(crate) enum Message {
 
 /// The database's answer to one question.
 pub(crate) enum Answer {
-    Calculate { answer: Result<Accepted, DatabaseError>, permit: Permit, reply: Reply<CalculateAnswer> },
+    Calculate { answer: Box<Result<Accepted, DatabaseError>>, place: Place, reply: Reply<CalculateAnswer> },
     Cancel { answer: Result<Cancelled, DatabaseError>, reply: Reply<CancelAnswer> },
 }
 
@@ -82,7 +94,7 @@ pub(crate) struct State {
 }
 
 enum Question {
-    Calculate { asker: Asker, permit: Permit, reply: Reply<CalculateAnswer> },
+    Calculate { asker: Asker, place: Place, reply: Reply<CalculateAnswer> },
     Cancel { access: Access, reply: Reply<CancelAnswer> },
 }
 
@@ -92,7 +104,8 @@ struct Motion {
     attempt: i64,
     /// When it was in the database for certain.
     since: Instant,
-    started: bool,
+    /// How far it is; `None` while it waits for a thread.
+    progress: Option<Progress>,
     waiting: Vec<Reply<()>>,
     /// Dropped with the motion, it ends the calculation.
     _guard: DropGuard,
@@ -115,9 +128,9 @@ impl Actor for ScenarioActor {
     ) -> Result<(), ActorProcessingErr> {
         self.context.pass("scenario");
         match message {
-            Message::Calculate { asker, permit, reply } => {
+            Message::Calculate { asker, place, reply } => {
                 state.handled += 1;
-                state.questions.push_back(Question::Calculate { asker, permit, reply });
+                state.questions.push_back(Question::Calculate { asker, place, reply });
             }
             Message::Cancel { access, reply } => {
                 state.handled += 1;
@@ -136,8 +149,8 @@ impl Actor for ScenarioActor {
                 state.let_go(asked, held);
             }
             Message::Answered(answer) => self.answered(&myself, state, answer),
-            Message::Started(run) => state.started(run),
-            Message::Lingered(run) => self.record_start(&myself, state, run),
+            Message::Progressed(run, progress) => state.progressed(run, progress),
+            Message::Lingered(run) => self.record(&myself, state, run),
             Message::Computed(run, attempt, outcome) => self.commit(&myself, state, run, attempt, outcome),
             Message::Committed(run, attempt) => state.committed(run, attempt),
         }
@@ -154,9 +167,9 @@ impl State {
         }
     }
 
-    fn started(&mut self, run: RunId) {
+    fn progressed(&mut self, run: RunId, progress: Progress) {
         if let Some(motion) = self.motion.as_mut().filter(|motion| motion.run == run) {
-            motion.started = true;
+            motion.progress = Some(progress);
         }
     }
 
@@ -211,11 +224,11 @@ impl ScenarioActor {
         tokio::spawn(async move {
             let now = context.clock.now();
             let answer = match question {
-                Question::Calculate { asker: Asker { access, key, again }, permit, reply } => {
-                    let request =
-                        Request { access, key, scenario, again, run: RunId::new(now), lease: lease(&context), now };
+                Question::Calculate { asker: Asker { access, key, analysis, again }, place, reply } => {
+                    let (run, lease) = (RunId::new(now), lease(&context));
+                    let request = Request { access, key, scenario, analysis: *analysis, again, run, lease, now };
                     let answer = database.write(move |c| Box::pin(runs::accept(c, request))).await;
-                    Answer::Calculate { answer, permit, reply }
+                    Answer::Calculate { answer: Box::new(answer), place, reply }
                 }
                 Question::Cancel { access, reply } => {
                     let answer = database.write(move |c| Box::pin(runs::cancel(c, access, scenario, now))).await;
@@ -229,11 +242,13 @@ impl ScenarioActor {
     fn answered(&self, myself: &ActorRef<Message>, state: &mut State, answer: Answer) {
         state.asking = false;
         match answer {
-            Answer::Calculate { answer: Ok(Accepted::New(run, assignment)), permit, reply } => {
-                self.begin(myself, state, *assignment, Some(permit));
-                reply.send(CalculateAnswer::Run(run));
-            }
-            Answer::Calculate { answer, reply, .. } => reply.send(answer.into()),
+            Answer::Calculate { answer, place, reply } => match *answer {
+                Ok(Accepted::New(run, assignment)) => {
+                    self.begin(myself, state, *assignment, Some(place));
+                    reply.send(CalculateAnswer::Run(Box::new(run)));
+                }
+                answer => reply.send(answer.into()),
+            },
             Answer::Cancel { answer, reply } => {
                 if let Ok(Cancelled::Yes(run)) = answer {
                     state.end(run);
@@ -248,34 +263,39 @@ impl ScenarioActor {
         &self,
         myself: &ActorRef<Message>,
         state: &mut State,
-        Assignment { run, attempt, inputs, .. }: Assignment,
-        permit: Option<Permit>,
+        Assignment { run, attempt, order, .. }: Assignment,
+        place: Option<Place>,
     ) {
         let cancel = CancellationToken::new();
         let waiting = state.motion.take().map(|earlier| earlier.waiting).unwrap_or_default();
         let guard = cancel.clone().drop_guard();
-        state.motion = Some(Motion { run, attempt, since: Instant::now(), started: false, waiting, _guard: guard });
+        state.motion = Some(Motion { run, attempt, since: Instant::now(), progress: None, waiting, _guard: guard });
         myself.send_after(LINGERING, move || Message::Lingered(run));
         let (calculations, myself) = (self.calculations.clone(), myself.clone());
         tokio::spawn(async move {
-            let inputs = Arc::new(inputs);
-            if let Some(outcome) = compute(&calculations, &myself, run, permit, inputs, cancel).await {
+            let order = Arc::new(order);
+            if let Some(outcome) = compute(&calculations, &myself, run, place, order, cancel).await {
                 let _ = myself.cast(Message::Computed(run, attempt, outcome));
             }
         });
     }
 
-    fn record_start(&self, myself: &ActorRef<Message>, state: &State, run: RunId) {
+    /// Records how far the run is, now and again while it lasts.
+    fn record(&self, myself: &ActorRef<Message>, state: &State, run: RunId) {
         let Some(motion) = state.motion.as_ref().filter(|motion| motion.run == run) else { return };
-        if !motion.started {
+        let Some(progress) = motion.progress else {
             myself.send_after(LINGERING, move || Message::Lingered(run));
             return;
-        }
-        let (attempt, node, database) = (motion.attempt, self.context.node, self.database.clone());
+        };
+        myself.send_after(RECORDED, move || Message::Lingered(run));
+        let (attempt, context, database) = (motion.attempt, self.context.clone(), self.database.clone());
         tokio::spawn(async move {
-            let started = database.write(move |c| Box::pin(runs::start(c, run, attempt, node))).await;
-            if let Err(error) = started {
-                tracing::debug!(%error, run.id = %run, "the start was not recorded");
+            let advance = advance(progress, context.clock.now());
+            let recorded = database
+                .write(move |c| Box::pin(async move { runs::record(c, run, attempt, context.node, &advance).await }))
+                .await;
+            if let Err(error) = recorded {
+                tracing::debug!(%error, run.id = %run, "it was not recorded how far the run is");
             }
         });
     }
@@ -298,19 +318,18 @@ async fn compute(
     calculations: &Calculations,
     myself: &ActorRef<Message>,
     run: RunId,
-    mut permit: Option<Permit>,
-    inputs: Arc<safire_domain::engine::Inputs>,
+    mut place: Option<Place>,
+    order: Arc<Order>,
     cancel: CancellationToken,
 ) -> Option<Outcome> {
     let mut pause = Pause::default();
     while !cancel.is_cancelled() {
-        let place = match permit.take() {
-            Some(permit) => permit,
+        let place = match place.take() {
+            Some(place) => place,
             None => calculations.admit_when_free().await.ok()?,
         };
-        let actor = myself.clone();
-        let on_start = Box::new(move || drop(actor.cast(Message::Started(run))));
-        match calculations.run(place, Arc::clone(&inputs), cancel.clone(), Some(on_start)).await {
+        let heard = hear(myself.clone(), run);
+        match calculations.run(place, Arc::clone(&order), cancel.clone(), Some(heard)).await {
             Ok(outcome) => return Some(outcome).filter(|_| !cancel.is_cancelled()),
             Err(unavailable) => {
                 tracing::warn!(%unavailable, run.id = %run, "the calculation begins again");
@@ -319,6 +338,23 @@ async fn compute(
         }
     }
     None
+}
+
+/// Passes on how far a run is, as often as somebody might look.
+fn hear(actor: ActorRef<Message>, run: RunId) -> OnProgress {
+    let last = Cell::new(None::<Instant>);
+    Box::new(move |progress| {
+        if last.get().is_none_or(|last| last.elapsed() >= HEARD) {
+            last.set(Some(Instant::now()));
+            let _ = actor.cast(Message::Progressed(run, progress));
+        }
+    })
+}
+
+fn advance(progress: Progress, now: Timestamp) -> Advance {
+    let number = |evaluations| i64::try_from(evaluations).unwrap_or(i64::MAX);
+    let Progress { done, total, stage } = progress;
+    Advance { stage: stage.to_owned(), done: number(done), total: number(total), started_at: now }
 }
 
 async fn settle(context: &Context, database: &Database, run: RunId, attempt: i64, outcome: Outcome) {
@@ -357,9 +393,10 @@ impl Pause {
 impl From<Result<Accepted, DatabaseError>> for CalculateAnswer {
     fn from(answer: Result<Accepted, DatabaseError>) -> Self {
         match answer {
-            Ok(Accepted::New(run, _) | Accepted::Same(run)) => Self::Run(run),
+            Ok(Accepted::New(run, _) | Accepted::Same(run)) => Self::Run(Box::new(run)),
             Ok(Accepted::Busy(run)) => Self::Busy(run),
             Ok(Accepted::Invalid(invalid)) => Self::Invalid(invalid),
+            Ok(Accepted::InvalidAnalysis(invalid)) => Self::InvalidAnalysis(invalid),
             Ok(Accepted::Forbidden) => Self::Forbidden,
             Ok(Accepted::Unknown) => Self::Unknown,
             Ok(Accepted::UnknownRun) => Self::UnknownRun,

@@ -16,7 +16,13 @@ use std::{
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use rand::RngExt;
-use safire_domain::{RunId, ScenarioId, engine::Invalid, lifecycle::RunState, run::Run, user::Access};
+use safire_domain::{
+    RunId, ScenarioId,
+    engine::{Analysis, Invalid},
+    lifecycle::RunState,
+    run::Run,
+    user::Access,
+};
 use safire_store::{
     idempotency::Key,
     runs::{self, Assignment, Cancelled, Claim, Held, Lease},
@@ -24,12 +30,12 @@ use safire_store::{
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::{
-    calculations::Calculations,
+    calculations::{Calculations, Place},
     context::Context,
     database::{Database, DatabaseError},
     heartbeat::{BEATS, Hold},
     scenario::{self, ScenarioActor},
-    slot::{Permit, Reply, Slot, Unavailable, Why},
+    slot::{Reply, Slot, Unavailable, Why},
     supervisor::Child,
 };
 
@@ -37,11 +43,13 @@ use crate::{
 #[derive(Debug)]
 pub enum CalculateAnswer {
     /// The run that computes, or has computed, what was asked.
-    Run(Run),
+    Run(Box<Run>),
     /// A run with other inputs is in motion.
     Busy(RunId),
     /// The scenario's inputs cannot be calculated.
     Invalid(Invalid),
+    /// What was asked cannot be answered for these inputs.
+    InvalidAnalysis(Invalid),
     /// The user may see the scenario but not change it.
     Forbidden,
     /// For the user there is no such scenario.
@@ -58,13 +66,15 @@ pub enum CalculateAnswer {
     Failed(DatabaseError),
 }
 
-/// Who asks for a calculation and, if they named their request, under which key.
+/// Who asks for which calculation and, if they named their request, under which key.
 #[derive(Debug, Clone)]
 pub struct Asker {
     /// What they may see and change.
     pub access: Access,
     /// The key: a request that was accepted under it is answered with the same run.
     pub key: Option<Key>,
+    /// What they want to know.
+    pub analysis: Box<Analysis>,
     /// The failed run that is to be tried again as it was; otherwise the scenario is calculated as it is.
     pub again: Option<RunId>,
 }
@@ -123,8 +133,8 @@ impl Scenarios {
 
     /// Has a scenario calculated. A place in the pool is taken first: what is accepted finds room.
     pub async fn calculate(&self, asker: Asker, scenario: ScenarioId) -> Result<CalculateAnswer, Unavailable> {
-        let permit = self.calculations.admit()?;
-        self.slot.call(|reply| Message::Calculate { asker, scenario, permit, reply }).await
+        let place = self.calculations.admit(asker.access.user)?;
+        self.slot.call(|reply| Message::Calculate { asker, scenario, place, reply }).await
     }
 
     /// Calls off a scenario's run in motion.
@@ -153,7 +163,7 @@ impl Scenarios {
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
 enum Message {
-    Calculate { asker: Asker, scenario: ScenarioId, permit: Permit, reply: Reply<CalculateAnswer> },
+    Calculate { asker: Asker, scenario: ScenarioId, place: Place, reply: Reply<CalculateAnswer> },
     Cancel { access: Access, scenario: ScenarioId, reply: Reply<CancelAnswer> },
     Wait { scenario: ScenarioId, run: RunId, reply: Reply<()> },
     AtRest { scenario: ScenarioId, actor: ActorId, handled: u64 },
@@ -221,8 +231,8 @@ impl Actor for Registry {
         self.context.pass("scenarios");
         match message {
             Message::Calculate { reply, .. } if state.closing => reply.refuse(Why::Down),
-            Message::Calculate { asker, scenario, permit, reply } => {
-                let message = scenario::Message::Calculate { asker, permit, reply };
+            Message::Calculate { asker, scenario, place, reply } => {
+                let message = scenario::Message::Calculate { asker, place, reply };
                 self.forward(&myself, state, scenario, message).await?;
             }
             Message::Cancel { access, scenario, reply } => {

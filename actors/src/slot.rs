@@ -172,6 +172,11 @@ impl<M: Message> Slot<M> {
         actor.cast(message).map_err(|_| self.unavailable(Why::Down))
     }
 
+    /// What a caller is told for whom there is no place.
+    pub fn full(&self) -> Unavailable {
+        self.unavailable(Why::Full)
+    }
+
     fn unavailable(&self, why: Why) -> Unavailable {
         Unavailable { resource: self.shared.resource, why }
     }

@@ -12,7 +12,7 @@ use safire_actors::{
     scenarios,
     supervisor::Policy,
 };
-use safire_domain::{RunId, clock::SystemClock, user::Access};
+use safire_domain::{RunId, clock::SystemClock, run::base, user::Access};
 use safire_store::{
     Connection, projects,
     runs::{self, Accepted, Lease, Request},
@@ -76,7 +76,8 @@ fn a_lease_is_renewed_when_every_connection_and_every_worker_is_busy() {
         store::insert(&mut rows, Access::of(&user), &scenario).await.unwrap();
         let lease = Lease { owner: context.node, length: LEASE };
         let (access, run, now) = (Access::of(&user), RunId::new(now()), now());
-        let request = Request { access, key: None, scenario: scenario.id, again: None, run, lease, now };
+        let (scenario, analysis) = (scenario.id, base());
+        let request = Request { access, key: None, scenario, analysis, again: None, run, lease, now };
 
         for _ in 0..CONNECTIONS {
             let database = system.database.clone();

@@ -16,7 +16,12 @@ use safire_actors::{
     supervisor::Policy,
 };
 use safire_domain::{
-    NodeId, RunId, ScenarioId, clock::SystemClock, engine::Quantity, lifecycle::RunState, run::Run, user::Access,
+    NodeId, RunId, ScenarioId,
+    clock::SystemClock,
+    engine::Quantity,
+    lifecycle::RunState,
+    run::{Run, base},
+    user::Access,
 };
 use safire_store::{
     Connection,
@@ -110,7 +115,7 @@ impl Bench {
     }
 
     fn asker(&self) -> Asker {
-        Asker { access: self.user, key: None, again: None }
+        Asker { access: self.user, key: None, analysis: Box::new(base()), again: None }
     }
 
     async fn calculate(&self, scenario: ScenarioId) -> RunId {
@@ -192,7 +197,7 @@ on_both_engines! {
         bench.system.scenarios.wait(scenario, run, Duration::from_secs(10)).await.unwrap();
         assert_eq!(bench.run(scenario, run).await.state, RunState::Succeeded);
         let (result, _) = runs::result(&mut *bench.rows.lock().await, run).await.unwrap().unwrap();
-        assert!((result.lcop_usd_per_t - 1_495.814_340_594_6).abs() < 1e-9);
+        assert!((result.base.lcop_usd_per_t - 1_495.814_340_594_6).abs() < 1e-9);
     }
 
     async fn accepting_a_calculation_is_one_job_of_the_database(database: &TestDatabase) {
@@ -340,7 +345,8 @@ on_both_engines! {
         let bench = Bench::start(database).await;
         let scenario = bench.scenario(10_000.0).await;
         let lease = Lease { owner: bench.node, length: Duration::from_secs(15) };
-        let request = Request { access: bench.user, key: None, scenario, again: None, run: RunId::new(now()), lease, now: now() };
+        let (access, run, now) = (bench.user, RunId::new(now()), now());
+        let request = Request { access, key: None, scenario, analysis: base(), again: None, run, lease, now };
         // As the task of an actor that is no more would do it.
         let accepted = runs::accept(&mut *bench.rows.lock().await, request.clone()).await.unwrap();
         assert!(matches!(accepted, Accepted::New(..)), "{accepted:?}");

@@ -11,6 +11,7 @@ pub struct ApiKey {
     /// The key's id.
     pub id: KeyId,
     /// What the key is for.
+    #[schema(example = "notebook")]
     pub name: Name,
     /// How the key begins, to tell it from others.
     #[schema(example = "sfr_3fa85f64")]

@@ -16,6 +16,7 @@ pub mod project;
 pub mod run;
 pub mod scenario;
 pub mod user;
+pub mod usual;
 pub mod zone;
 
 pub use clock::{Clock, Timestamp};

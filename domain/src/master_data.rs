@@ -14,6 +14,7 @@ use crate::scenario::Pathway;
 
 /// One entry of a list, by code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "code": "HEFA", "name": "Hydroprocessed esters and fatty acids" }))]
 pub struct Entry {
     /// The code that scenarios use.
     pub code: String,
@@ -45,6 +46,7 @@ pub struct DefaultSet {
     pub inputs: InputDocument,
     /// Where figures come from that need saying.
     #[serde(default)]
+    #[schema(example = json!(["Prices of 2024"]))]
     pub notes: Vec<String>,
 }
 

@@ -33,11 +33,11 @@ pub enum BadText {
 }
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt, $check:path) => {
+    ($(#[$doc:meta])* $name:ident, $min:tt, $max:tt, $check:path, $pattern:literal, $example:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         #[serde(try_from = "String", into = "String")]
-        #[schema(value_type = String, min_length = $min, max_length = $max)]
+        #[schema(value_type = String, min_length = $min, max_length = $max, pattern = $pattern, example = $example)]
         pub struct $name(String);
 
         impl $name {
@@ -72,23 +72,23 @@ macro_rules! text {
 
 text! {
     /// What a user, project or scenario is called: 1 to 200 characters.
-    Name, 1, 200, printable
+    Name, 1, 200, printable, r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$", "HEFA in Houston"
 }
 text! {
     /// A project's description: up to 2,000 characters.
-    Description, 0, 2000, plain
+    Description, 0, 2000, plain, r"^[^\x00-\x09\x0B-\x1F\x7F-\x9F]*$", "Used cooking oil, from 2028"
 }
 text! {
     /// A line about where figures come from: 1 to 500 characters.
-    Note, 1, 500, printable
+    Note, 1, 500, printable, r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$", "Prices of 2025, from the plant's own contracts"
 }
 text! {
     /// The id by which other systems know a user: 1 to 128 characters, none of them a control character.
-    GlobalId, 1, 128, printable
+    GlobalId, 1, 128, printable, r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$", "ldap:7"
 }
 text! {
     /// The id of a zone: 1 to 64 of A-Z, a-z, 0-9, _ and -.
-    ZoneId, 1, 64, word
+    ZoneId, 1, 64, word, r"^[A-Za-z0-9_-]+$", "north"
 }
 
 impl FromStr for ZoneId {
@@ -106,10 +106,17 @@ impl From<UserId> for GlobalId {
     }
 }
 
-/// An e-mail address, in lower case: the name that a user signs in with.
+/// An e-mail address in ASCII, in lower case: the name that a user signs in with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, format = "email", max_length = 254)]
+#[schema(
+    value_type = String,
+    format = "email",
+    min_length = 3,
+    max_length = 254,
+    pattern = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$",
+    example = "ana@example.com"
+)]
 pub struct Email(String);
 
 impl Email {
@@ -124,13 +131,23 @@ impl TryFrom<String> for Email {
 
     fn try_from(text: String) -> Result<Self, BadText> {
         printable(&text, 3, 254)?;
-        let parts = text.split_once('@');
-        let whole = |part: &str| !part.is_empty() && !part.contains(['@', ' ']);
-        match parts {
-            Some((user, host)) if whole(user) && whole(host) => Ok(Self(text.to_lowercase())),
+        match text.split_once('@') {
+            Some((user, host)) if is_user(user) && host.split('.').all(is_label) => Ok(Self(text.to_ascii_lowercase())),
             _ => Err(BadText::NotAnAddress),
         }
     }
+}
+
+/// The part before the @: a dot-atom (RFC 5321, 4.1.2).
+fn is_user(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c);
+    text.len() <= 64 && text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(fits))
+}
+
+/// A part of a host's name.
+fn is_label(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    (1..=63).contains(&text.len()) && text.chars().all(fits) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 impl From<Email> for String {
@@ -183,7 +200,9 @@ mod tests {
     #[test]
     fn an_address_has_two_parts_and_is_kept_in_lower_case() {
         assert_eq!(Email::try_from("Ana@Example.com".to_owned()).unwrap().as_str(), "ana@example.com");
-        for bad in ["ana", "@example.com", "ana@", "a@b@c", "a b@c"] {
+        for bad in
+            ["ana", "@example.com", "ana@", "a@b@c", "a b@c", "ěþ@²ã", ".a@b", "a..b@c", "a@b..c", "a@-b", "(a)@b"]
+        {
             assert_eq!(Email::try_from(bad.to_owned()), Err(BadText::NotAnAddress), "{bad}");
         }
     }

@@ -1,11 +1,16 @@
 //! Runs: one calculation of one scenario, with everything needed to repeat it.
 
-use safire_engine::{BaseAnalysis, ENGINE_VERSION, Failure, InputDocument, Inputs, ResolvedInput, Step, Trace};
+use safire_engine::{
+    Analysis, AnalysisResult, BaseAnalysis, ENGINE_VERSION, Failure, InputDocument, Inputs, ResolvedInput, Step, Trace,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use crate::{RunId, ScenarioId, Timestamp, lifecycle::RunState};
+use crate::{
+    RunId, ScenarioId, Timestamp,
+    lifecycle::{RunState, names},
+};
 
 /// How many times a run is begun before it is given up.
 pub const MAX_ATTEMPTS: i64 = 3;
@@ -19,10 +24,14 @@ pub struct Run {
     pub scenario_id: ScenarioId,
     /// The revision of the scenario's inputs that it took.
     pub revision: i64,
+    /// What it finds out.
+    pub analysis: Kind,
     /// Where it stands.
     pub state: RunState,
     /// How many times it was begun.
     pub attempt: i64,
+    /// How far it is; `None` before it is begun, and for one that ended too soon to say.
+    pub advance: Option<Advance>,
     /// What it computes, as a digest: see [`fingerprint`].
     pub fingerprint: String,
     /// The engine that calculates it.
@@ -37,8 +46,90 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
 }
 
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Advance {
+    /// What is being done.
+    pub stage: String,
+    /// Evaluations of the base analysis done.
+    pub done: i64,
+    /// Evaluations in all.
+    pub total: i64,
+    /// When it was begun.
+    pub started_at: Timestamp,
+}
+
+impl Advance {
+    /// The share of the work that is done, in percent.
+    pub fn percent(&self) -> f64 {
+        if self.total > 0 { (self.done as f64 / self.total as f64 * 100.0).min(100.0) } else { 0.0 }
+    }
+
+    /// How long it will take from `now` on, in seconds, if it goes on as it did.
+    pub fn remaining_s(&self, now: Timestamp) -> Option<f64> {
+        let spent = (now - self.started_at).num_milliseconds().max(0) as f64 / 1000.0;
+        let left = (self.total - self.done).max(0) as f64;
+        (self.done > 0).then(|| spent * left / self.done as f64)
+    }
+}
+
+/// The kinds of analyses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The base analysis alone.
+    Base,
+    /// How results are distributed when inputs are.
+    MonteCarlo,
+    /// Which share of a result's variance each input brings.
+    Sobol,
+    /// Which inputs matter most, one at a time.
+    Tornado,
+    /// How results bend with each input.
+    Spider,
+    /// Results over the ranges of one or two inputs.
+    Sweep,
+}
+
+names!(Kind {
+    Base => "base", MonteCarlo => "monte-carlo", Sobol => "sobol", Tornado => "tornado", Spider => "spider",
+    Sweep => "sweep"
+});
+
+impl Kind {
+    /// The kind of an analysis.
+    pub fn of(analysis: &Analysis) -> Self {
+        match analysis {
+            Analysis::Base {} => Self::Base,
+            Analysis::MonteCarlo(_) => Self::MonteCarlo,
+            Analysis::Sobol(_) => Self::Sobol,
+            Analysis::Tornado(_) => Self::Tornado,
+            Analysis::Spider(_) => Self::Spider,
+            Analysis::Sweep(_) => Self::Sweep,
+        }
+    }
+}
+
+/// What the engine is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// The plant.
+    pub inputs: Inputs,
+    /// What to find out about it, beside the base analysis.
+    pub analysis: Analysis,
+}
+
+/// What the engine found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Findings {
+    /// The base analysis.
+    pub base: BaseAnalysis,
+    /// The other analysis that was asked for.
+    pub analysis: Option<AnalysisResult>,
+}
+
 /// How a calculation ended.
-pub type Outcome = Result<BaseAnalysis, Failure>;
+pub type Outcome = Result<Findings, Failure>;
 
 /// A run's inputs, complete and with the source of every value: what makes it repeatable after the
 /// scenario or the master data have changed.
@@ -48,9 +139,27 @@ pub struct Snapshot {
     pub given: InputDocument,
     /// The default set of that edition.
     pub defaults: Option<InputDocument>,
+    /// What was asked.
+    #[serde(default = "base", skip_serializing_if = "is_base")]
+    pub analysis: Analysis,
+}
+
+/// The base analysis alone.
+pub fn base() -> Analysis {
+    Analysis::Base {}
+}
+
+/// Whether nothing but the base analysis is asked for.
+pub fn is_base(analysis: &Analysis) -> bool {
+    *analysis == base()
 }
 
 impl Snapshot {
+    /// The same for the base analysis alone.
+    pub fn base(given: InputDocument, defaults: Option<InputDocument>) -> Self {
+        Self { given, defaults, analysis: base() }
+    }
+
     /// Resolves the snapshot again; it was valid when the run was accepted.
     pub fn resolve(&self) -> Result<safire_engine::Resolved, safire_engine::Invalid> {
         safire_engine::resolve(&self.given, self.defaults.as_ref())
@@ -68,8 +177,11 @@ impl Snapshot {
 /// A result with what it was computed from, as users see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Computed {
-    /// What was found.
+    /// The base analysis.
     pub result: BaseAnalysis,
+    /// The other analysis that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AnalysisResult>,
     /// Every input with its source.
     pub resolved_inputs: Vec<ResolvedInput>,
     /// How every number came about, when asked for.
@@ -85,11 +197,11 @@ pub fn steps(inputs: &Inputs) -> Vec<Step> {
     trace.steps
 }
 
-/// A digest of everything that decides a base analysis: two runs with equal fingerprints have equal
-/// results to the bit, whatever units their inputs were written in.
-pub fn fingerprint(inputs: &Inputs, edition: i64) -> String {
-    let text =
-        serde_json::json!({ "analysis": "base", "engine": ENGINE_VERSION, "edition": edition, "inputs": inputs });
+/// A digest of everything that decides a calculation: two runs with equal fingerprints have equal
+/// results to the bit, whatever units and editions their inputs come from.
+pub fn fingerprint(order: &Order) -> String {
+    let Order { inputs, analysis } = order;
+    let text = serde_json::json!({ "analysis": analysis, "engine": ENGINE_VERSION, "inputs": inputs });
     let digest = Sha256::digest(text.to_string());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -25,6 +25,11 @@ names!(Role { Admin => "admin", Analyst => "analyst", Viewer => "viewer" });
 
 /// A person or program known to the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1f914-e4c8-7d26-be8e-d1e3f79d9011", "global_id": "ldap:7", "name": "Ana", "email": "ana@example.com",
+    "role": "analyst", "zone_id": "north", "version": 1,
+    "created_at": "2026-11-20T09:30:00Z", "updated_at": "2026-11-20T09:30:00Z",
+}))]
 pub struct User {
     /// The user's id.
     pub id: UserId,

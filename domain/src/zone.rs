@@ -14,8 +14,10 @@ pub struct Zone {
     /// The zone's id, chosen by whoever made it.
     pub zone_id: ZoneId,
     /// What it is called.
+    #[schema(example = "Fuels, north")]
     pub name: Name,
     /// What it is about.
+    #[schema(example = "Everybody in the northern office")]
     pub description: Description,
     /// Counts the changes.
     pub version: i64,

@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(description = "A value that need not exist, or not be the only one.")]
 #[serde(tag = "status", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(example = json!({ "status": "found", "value": 1679.1 }))]
 pub enum Answer {
     /// Exactly one value.
     Found {

@@ -52,6 +52,20 @@ pub fn annual_emissions(ci: f64, energy: f64, capacity: f64) -> f64 {
     ci * energy * capacity / 1e3
 }
 
+/// A product's own carbon intensity, from the emissions that are its share, in gCO2e/MJ.
+///
+/// # Formula
+///
+/// `CI_i = M_i · 1000 / (m_i · e_i)`: t/yr / (t/yr · MJ/kg) is kg/MJ.
+///
+/// ```
+/// use safire_engine::carbon::product_intensity;
+/// assert_eq!(product_intensity(88.0, 100.0, 44.0), 20.0);
+/// ```
+pub fn product_intensity(emissions: f64, production: f64, energy_content: f64) -> f64 {
+    emissions * 1e3 / (production * energy_content)
+}
+
 /// A product's share of the energy, and so of the emissions.
 ///
 /// # Formula

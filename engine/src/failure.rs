@@ -20,6 +20,7 @@ pub const NOT_FINITE: &str = "engine.not_finite";
 #[schema(description = "A calculation that ended without a result.")]
 #[serde(deny_unknown_fields)]
 #[error("{message}")]
+#[schema(example = json!({ "code": "engine.not_finite", "message": "NPV is not a finite number", "quantity": "npv", "value": "inf" }))]
 pub struct Failure {
     /// What happened, for programs, e.g. `engine.not_finite`.
     #[schema(value_type = String)]

@@ -31,24 +31,38 @@
 
 pub mod analysis;
 pub mod answer;
+pub mod balances;
 pub mod base;
+pub mod breakeven;
 pub mod carbon;
+pub mod cash_flow;
+pub mod compare;
 pub mod failure;
 pub mod finance;
 pub mod inputs;
 mod lanes;
+pub mod metric;
 pub mod plant;
+pub mod policy;
+pub mod prices;
 pub mod sensitivity;
 pub mod solve;
 pub mod trace;
 pub mod uncertainty;
 pub mod units;
 
-pub use analysis::{Analysis, AnalysisResult, Job, Metric, Progress};
+pub use analysis::{Analysis, AnalysisResult, Job, Progress};
 pub use answer::Answer;
+pub use balances::{Balances, balances};
 pub use base::{BaseAnalysis, analyse};
+pub use breakeven::{Breakeven, BreakevenQuestion, BreakevenRefused, breakeven};
+pub use cash_flow::{CashFlowTable, CashFlowYear, cash_flow};
+pub use compare::{Comparison, compare};
 pub use failure::Failure;
 pub use inputs::{Allowed, InputDocument, Inputs, Invalid, Resolved, ResolvedInput, Source, Violation, resolve};
+pub use metric::Metric;
+pub use policy::{PolicyReport, policy};
+pub use prices::{Prices, prices};
 pub use trace::{Operand, Plain, Recorder, Step, Trace};
 pub use units::{Group, Quantity, Unit};
 

@@ -94,6 +94,92 @@ pub fn ascending_root(mut f: impl FnMut(f64) -> Point, low: f64, high: f64, star
     Err(NoBracket::NotANumber)
 }
 
+/// How often a bracket is doubled before a search gives up.
+const DOUBLINGS: u32 = 200;
+/// Steps of bisection that are enough for any two numbers of the same sign.
+const HALVINGS: u32 = 2100;
+
+/// Where a function that never falls passes zero, searched from `start` outwards in steps of `scale`, doubled.
+///
+/// `None` where it keeps its sign as far as is looked, or is not a number.
+///
+/// ```
+/// use safire_engine::solve::rising_root;
+///
+/// assert_eq!(rising_root(|x| 2.0 * x + 9.0, 100.0, 1.0), Some(-4.5));
+/// assert_eq!(rising_root(|_| 1.0, 0.0, 1.0), None);
+/// ```
+pub fn rising_root(mut f: impl FnMut(f64) -> f64, start: f64, scale: f64) -> Option<f64> {
+    let at_start = f(start);
+    if at_start == 0.0 {
+        return Some(start);
+    }
+    let outwards = if at_start < 0.0 { scale } else { -scale };
+    let (mut near, mut value_near, mut step) = (start, at_start, outwards);
+    for _ in 0..DOUBLINGS {
+        let far = near + step;
+        let value_far = f(far);
+        if value_far.is_nan() || !far.is_finite() {
+            return None;
+        }
+        if (value_far < 0.0) != (at_start < 0.0) {
+            return root_between(f, (near, value_near), (far, value_far));
+        }
+        (near, value_near, step) = (far, value_far, step * 2.0);
+    }
+    None
+}
+
+/// Where a continuous function passes zero between two points at which its signs differ: regula falsi in the
+/// Illinois form, with a bisection whenever it does not halve the bracket in three steps.
+///
+/// # Source
+///
+/// Dowell and Jarratt, *A modified regula falsi method for computing the root of an equation*, BIT 11, 1971.
+///
+/// ```
+/// use safire_engine::solve::root_between;
+///
+/// let cube = |x: f64| x * x * x - 2.0;
+/// let root = root_between(cube, (0.0, -2.0), (2.0, 6.0)).unwrap();
+/// assert!((root - 2f64.cbrt()).abs() < 1e-15);
+/// assert_eq!(root_between(cube, (2.0, 6.0), (3.0, 25.0)), None);
+/// ```
+pub fn root_between(mut f: impl FnMut(f64) -> f64, from: (f64, f64), to: (f64, f64)) -> Option<f64> {
+    let ((mut a, mut value_a), (mut b, mut value_b)) = (from, to);
+    if value_a == 0.0 || value_b == 0.0 {
+        return Some(if value_a == 0.0 { a } else { b });
+    }
+    if (value_a < 0.0) == (value_b < 0.0) {
+        return None;
+    }
+    let mut width = (b - a).abs();
+    for step in 0..HALVINGS {
+        let middle = f64::midpoint(a, b);
+        if middle == a || middle == b {
+            break;
+        }
+        let secant = b - value_b * ((b - a) / (value_b - value_a));
+        let inside = secant > a.min(b) && secant < a.max(b);
+        let slow = step % 3 == 2 && (b - a).abs() > 0.5 * std::mem::replace(&mut width, (b - a).abs());
+        let at = if inside && !slow { secant } else { middle };
+        let value = f(at);
+        if value == 0.0 {
+            return Some(at);
+        }
+        if value.is_nan() {
+            return None;
+        }
+        if (value < 0.0) == (value_b < 0.0) {
+            value_a *= 0.5;
+        } else {
+            (a, value_a) = (b, value_b);
+        }
+        (b, value_b) = (at, value);
+    }
+    Some(b)
+}
+
 /// The function is below zero at `low` and above at `high`.
 struct Bracket {
     low: f64,

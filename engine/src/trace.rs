@@ -37,6 +37,12 @@ impl Recorder for Trace {
 
 /// One number that was worked out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "name": "lcop", "value": 1495.81, "unit": "USD/t", "formula": "(K + OPEX) / m",
+    "inputs": [
+        { "symbol": "OPEX", "name": "OPEX", "value": 710150000, "unit": "USD/yr", "source": "opex.total" },
+    ],
+}))]
 pub struct Step {
     /// Its name, unique in the trace, e.g. `production.jet`.
     pub name: String,
@@ -55,6 +61,7 @@ pub struct Step {
 
 /// A number that went into a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "symbol": "m", "name": "capacity", "value": 500000, "unit": "t/yr", "source": "/plant/capacity" }))]
 pub struct Operand {
     /// Its symbol in the formula.
     pub symbol: String,

@@ -197,6 +197,7 @@ pub struct UnitGroup {
     /// The group.
     pub group: Group,
     /// The unit that the engine calculates in.
+    #[schema(example = "t/yr")]
     pub base_unit: &'static str,
     /// Every accepted unit, the base unit first.
     pub units: Vec<AcceptedUnit>,
@@ -206,8 +207,10 @@ pub struct UnitGroup {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct AcceptedUnit {
     /// How to write it.
+    #[schema(example = "kt/yr")]
     pub symbol: &'static str,
     /// How many base units one of it is.
+    #[schema(example = 1000)]
     pub factor: f64,
 }
 
@@ -245,8 +248,10 @@ fn listed(group: Group) -> UnitGroup {
 #[serde(remote = "Self", deny_unknown_fields, expecting = "a quantity such as {\"value\": 500, \"unit\": \"kt/yr\"}")]
 pub struct Quantity {
     /// The number.
+    #[schema(example = 500)]
     pub value: f64,
     /// One of the units of the field's group, see the list of units.
+    #[schema(example = "kt/yr")]
     pub unit: String,
 }
 

@@ -6,8 +6,10 @@ mod random;
 
 use common::{inputs, worked_case};
 use proptest::prelude::*;
-use random::{Usual, documents};
+use random::{Usual, documents, switched};
+use safire_engine::inputs::Allocation;
 use safire_engine::{Answer, BaseAnalysis, InputDocument, Plain, Quantity, analyse, failure, finance, resolve};
+use safire_engine::{Metric, cash_flow, compare};
 
 fn plain(document: &InputDocument) -> Result<BaseAnalysis, safire_engine::Failure> {
     analyse(&inputs(document), &mut Plain)
@@ -77,6 +79,43 @@ proptest! {
         document in documents(Usual(8)),
     ) {
         assert_only_finite_numbers_leave(&document);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn no_number_that_is_not_finite_ever_leaves_whatever_the_switches(
+        document in switched(Usual(5)),
+    ) {
+        assert_only_finite_numbers_leave(&document);
+        match cash_flow(&inputs(&document)) {
+            Ok(table) => assert_no_null(&serde_json::to_value(&table).unwrap()["years"]),
+            Err(failure) => assert_eq!(failure.code, failure::NOT_FINITE),
+        }
+    }
+}
+
+proptest! {
+    // Each case calculates thousands of scenarios.
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn contributions_to_any_difference_sum_to_it(
+        from in documents(Usual(8)),
+        to in documents(Usual(8)),
+    ) {
+        let complete = |document: &InputDocument| resolve(document, None).unwrap().document().clone();
+        let (from, to) = (complete(&from), complete(&to));
+        let comparison = compare(&[("from", &from), ("to", &to)], Metric::Lcop);
+        let compared = &comparison.scenarios[1];
+        let shares: Option<Vec<f64>> = compared.changes.iter().map(|change| change.contribution.value()).collect();
+        if let (Some(difference), Some(shares)) = (compared.difference.value(), shares) {
+            let sum: f64 = shares.iter().sum();
+            let size: f64 = shares.iter().map(|share| share.abs()).sum::<f64>() + difference.abs();
+            prop_assert!((sum - difference).abs() <= 1e-12 * size, "{sum} is not {difference}");
+        }
     }
 }
 
@@ -156,6 +195,52 @@ proptest! {
         let handled = sold.revenue_usd_per_yr.abs() + sold.opex_usd_per_yr.total.abs();
         let size = sold.tci_usd + handled / sold.crf;
         prop_assert!(sold.npv_usd.abs() <= 1e-9 * size, "npv {} of {size}", sold.npv_usd);
+    }
+
+    #[test]
+    fn whatever_the_switches_the_net_present_value_passes_zero_at_the_minimum_price(
+        mut document in switched(Usual(9)),
+        tax in 0.0..0.99f64,
+    ) {
+        set(&mut document.economics.tax_rate, tax, "1");
+        // Emissions that are shared by value would change with the price.
+        document.carbon.allocation = None;
+        let Ok(result) = plain(&document) else { return Ok(()) };
+        let Some(price) = result.msp_usd_per_t.value() else { return Ok(()) };
+        let paid = result.products[0].usd_per_t;
+        let given = inputs(&document).main_product().price_usd_per_t;
+        // A hair's breadth, seen from the price that is paid, premium included.
+        let hair = 1e-9 * (price.abs() + paid.abs() + (paid - given).abs());
+        let mut npv_at = |price: f64| {
+            set(&mut document.products.get_mut("jet").unwrap().price, price, "USD/t");
+            let resolved = resolve(&document, None).ok()?;
+            Some(analyse(&resolved.inputs, &mut Plain).ok()?.npv_usd)
+        };
+        let (Some(below), Some(above)) = (npv_at(price - hair), npv_at(price + hair)) else { return Ok(()) };
+        prop_assert!(below <= 0.0 && above >= 0.0, "npv {below} and {above} around {price}");
+    }
+
+    #[test]
+    fn emissions_allocated_by_anything_sum_to_the_total(
+        mut document in documents(Usual(8)),
+        by in 0..Allocation::ALL.len(),
+    ) {
+        document.carbon.allocation = Some(Allocation::ALL[by]);
+        let Ok(resolved) = resolve(&document, None) else { return Ok(()) };
+        let Ok(result) = analyse(&resolved.inputs, &mut Plain) else { return Ok(()) };
+        let allocated: f64 = result.products.iter().map(|product| product.co2e_t_per_yr).sum();
+        let total = result.co2e_t_per_yr;
+        let rounding = 1e-12 * total.abs() + f64::MIN_POSITIVE;
+        prop_assert!((allocated - total).abs() <= rounding, "{allocated} is not {total}");
+    }
+
+    #[test]
+    fn carried_losses_never_cost_anything_and_debt_is_always_repaid(document in switched(Usual(8))) {
+        let Ok(table) = cash_flow(&inputs(&document)) else { return Ok(()) };
+        for year in &table.years {
+            prop_assert!(year.losses_carried_usd >= 0.0 && year.losses_used_usd >= 0.0 && year.tax_usd >= 0.0);
+        }
+        prop_assert_eq!(table.years.last().unwrap().loan_balance_usd, 0.0);
     }
 
     #[test]

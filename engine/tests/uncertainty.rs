@@ -278,7 +278,7 @@ fn what_is_wrong_with_a_specification_is_said_all_at_once() {
     for expected in [
         "/samples",
         "/inputs/3",
-        "/inputs/0/distribution/mean",
+        "/inputs/0/unit",
         "/inputs/1/input",
         "/inputs/2/distribution",
         "/inputs/3/distribution/max",

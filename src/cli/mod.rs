@@ -7,6 +7,7 @@ mod try_it;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use safire_domain::run::Kind;
 
 use crate::{
     config::{Config, ConfigArgs, environment},
@@ -30,8 +31,11 @@ enum Command {
     Serve,
     /// Calculate a scenario from a file, without a server
     Calculate {
-        /// JSON with process, feedstock, country and inputs
+        /// JSON with process, feedstock, country, inputs and analysis
         file: PathBuf,
+        /// The usual analysis of this kind, whatever the file asks for: every price and the investment moved by a fifth
+        #[arg(long, value_name = "KIND", value_parser = kind)]
+        analysis: Option<Kind>,
         /// Show how every number came about
         #[arg(long)]
         trace: bool,
@@ -78,6 +82,10 @@ enum Format {
     Json,
 }
 
+fn kind(name: &str) -> Result<Kind, String> {
+    Kind::from_name(name).ok_or_else(|| "it is none of base, monte-carlo, sobol, tornado, spider, sweep".to_owned())
+}
+
 impl Cli {
     /// Does what the command line says.
     pub fn run(self) -> ExitCode {
@@ -88,7 +96,9 @@ impl Cli {
             Some(Command::Config { command: ConfigCommand::Check }) => {
                 self.load().map(|config| print!("{}", config.masked_toml()))
             }
-            Some(Command::Calculate { file, trace, format }) => calculate::run(&file, trace, format),
+            Some(Command::Calculate { file, analysis, trace, format }) => {
+                calculate::run(&file, analysis, trace, format)
+            }
             Some(Command::TryIt { url, email, password }) => block_on(try_it::run(&url, email.zip(password))),
             Some(Command::Openapi) => openapi(),
         };

@@ -40,7 +40,7 @@ impl Default for Http {
         Self {
             host: "127.0.0.1".into(),
             port: 8000,
-            body_limit_bytes: 1_048_576,
+            body_limit_bytes: safire_web::Settings::BODY_LIMIT,
             header_timeout_ms: 10_000,
             body_timeout_ms: 20_000,
             request_timeout_ms: 30_000,
@@ -216,12 +216,13 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        let web = safire_web::limits::Settings::DEFAULT;
         Self {
-            login_per_minute: 5,
-            register_per_hour: 3,
-            refresh_per_minute: 10,
-            calculate_per_minute: 10,
-            requests_per_minute: 600,
+            login_per_minute: web.login_per_minute,
+            register_per_hour: web.register_per_hour,
+            refresh_per_minute: web.refresh_per_minute,
+            calculate_per_minute: web.calculate_per_minute,
+            requests_per_minute: web.requests_per_minute,
         }
     }
 }

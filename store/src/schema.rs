@@ -26,6 +26,7 @@ fn migrator() -> Migrator {
         migration!(3, "sessions"),
         migration!(4, "idempotency"),
         migration!(5, "feedstocks"),
+        migration!(6, "analyses"),
     ])
 }
 

@@ -10,7 +10,7 @@ use safire_domain::{
     lifecycle::{Rest, RunState, Status},
     master_data::MasterData,
     project::Project,
-    run::{MAX_ATTEMPTS, Outcome},
+    run::{self, Advance, Findings, MAX_ATTEMPTS, Outcome},
     scenario::Scenario,
     user::{Access, Role, User},
 };
@@ -62,7 +62,8 @@ fn ended(owner: NodeId) -> Lease {
 fn request(plant: &Plant, node: NodeId) -> Request {
     let now = now();
     let (access, scenario, lease) = (plant.access(), plant.scenario.id, lease(node));
-    Request { access, key: None, scenario, again: None, run: RunId::new(now), lease, now }
+    let (run, analysis) = (RunId::new(now), run::base());
+    Request { access, key: None, scenario, analysis, again: None, run, lease, now }
 }
 
 async fn accepted(c: &mut Connection, plant: &Plant, node: NodeId) -> Assignment {
@@ -73,7 +74,8 @@ async fn accepted(c: &mut Connection, plant: &Plant, node: NodeId) -> Assignment
 }
 
 fn outcome(assignment: &Assignment) -> Outcome {
-    engine::analyse(&assignment.inputs, &mut Plain)
+    let base = engine::analyse(&assignment.order.inputs, &mut Plain)?;
+    Ok(Findings { base, analysis: None })
 }
 
 async fn status(c: &mut Connection, plant: &Plant) -> Status {
@@ -246,7 +248,7 @@ on_both_engines! {
         assert_eq!(status(&mut c, &plant).await, Status::Resting(Rest::Calculated(run)));
         let (stored, snapshot) = runs::result(&mut c, run).await.unwrap().unwrap();
         assert_eq!(stored, outcome.unwrap());
-        assert_eq!(snapshot.resolve().unwrap().inputs, assignment.inputs);
+        assert_eq!(snapshot.resolve().unwrap().inputs, assignment.order.inputs);
         let Accepted::Same(same) = runs::accept(&mut c, request(&plant, node)).await.unwrap() else { panic!() };
         assert_eq!((same.id, same.state), (run, RunState::Succeeded));
     }
@@ -287,7 +289,8 @@ on_both_engines! {
         plant.edit(&mut c, &plant.scenario).await;
 
         let second = accepted(&mut c, &plant, node).await;
-        runs::start(&mut c, second.run, 1, node).await.unwrap();
+        let advance = Advance { stage: "sampling".into(), done: 1, total: 4, started_at: now() };
+        runs::record(&mut c, second.run, 1, node, &advance).await.unwrap();
         assert_eq!(run_state(&mut c, &plant, second.run).await, RunState::Running);
         let cancelled = runs::cancel(&mut c, user, plant.scenario.id, now()).await.unwrap();
         assert_eq!(cancelled, Cancelled::Yes(second.run));
@@ -410,7 +413,7 @@ on_both_engines! {
             panic!("not a new run")
         };
         assert_eq!((run.revision, run.attempt), (1, 1));
-        assert_eq!(second.inputs, first.inputs);
+        assert_eq!(second.order, first.order);
         let other = Request { run: RunId::new(now()), ..again };
         assert!(matches!(runs::accept(&mut c, other).await.unwrap(), Accepted::Busy(busy) if busy == run.id));
         assert!(runs::settle(&mut c, run.id, 1, node, outcome(&second), now()).await.unwrap());

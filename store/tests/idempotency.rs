@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use safire_domain::{
-    NodeId, RunId, UserId,
+    NodeId, RunId, UserId, run,
     user::{Access, User},
 };
 use safire_store::{
@@ -80,6 +80,7 @@ on_both_engines! {
             access: Access::of(&user),
             key: Some(key(user.id, "k", digest)),
             scenario: scenario.id,
+            analysis: run::base(),
             run: RunId::new(now()),
             lease: Lease { owner: NodeId::new(now()), length: std::time::Duration::from_secs(15) },
             again: None,

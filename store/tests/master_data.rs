@@ -7,6 +7,7 @@ use safire_domain::{
     master_data::{DefaultSet, MasterData},
     price::{NewPrice, Ware},
     run::Run,
+    run::{self, Findings},
     scenario::{Pathway, Scenario},
     user::{Access, User},
 };
@@ -50,11 +51,20 @@ async fn plants(c: &mut Connection, countries: &[&str]) -> (User, Vec<Scenario>)
 async fn accepted(c: &mut Connection, user: &User, scenario: ScenarioId) -> Accepted {
     let now = now();
     let lease = Lease { owner: NodeId::new(now), length: std::time::Duration::from_secs(15) };
-    let request =
-        Request { access: Access::of(user), scenario, again: None, run: RunId::new(now), lease, key: None, now };
+    let request = Request {
+        access: Access::of(user),
+        scenario,
+        run: RunId::new(now),
+        lease,
+        key: None,
+        analysis: run::base(),
+        again: None,
+        now,
+    };
     let accepted = runs::accept(c, request).await.unwrap();
     if let Accepted::New(run, assignment) = &accepted {
-        let outcome = engine::analyse(&assignment.inputs, &mut Plain);
+        let base = engine::analyse(&assignment.order.inputs, &mut Plain);
+        let outcome = base.map(|base| Findings { base, analysis: None });
         assert!(runs::settle(c, run.id, run.attempt, lease.owner, outcome, now).await.unwrap());
     }
     accepted
@@ -141,12 +151,12 @@ on_both_engines! {
     async fn a_change_of_another_edition_than_the_expected_one_writes_nothing(database: &TestDatabase) {
         let mut c = database.prepared().await;
         let price = |value| price(Ware::Product, "jet", None, value);
-        let first = master_data::set_price(&mut c, price(2500.0), Some(1)).await.unwrap();
+        let first = master_data::set_price(&mut c, price(2500.0), Some(vec![1])).await.unwrap();
         assert!(matches!(first, Edited::Done { edition: 2, .. }), "{first:?}");
         let before = master_data::load(&mut c).await.unwrap();
-        let late = master_data::set_price(&mut c, price(2600.0), Some(1)).await.unwrap();
+        let late = master_data::set_price(&mut c, price(2600.0), Some(vec![1])).await.unwrap();
         assert_eq!(late, Edited::Stale { edition: 2 });
-        let late = master_data::put_default_set(&mut c, usa(), Some(1)).await.unwrap();
+        let late = master_data::put_default_set(&mut c, usa(), Some(vec![1])).await.unwrap();
         assert_eq!(late, Edited::Stale { edition: 2 });
         assert_eq!(master_data::load(&mut c).await.unwrap(), before);
     }
@@ -169,7 +179,7 @@ on_both_engines! {
         let at_once = (0..4).map(|n| async move {
             let mut c = database.connect().await;
             let price = price(Ware::Product, "jet", None, 2000.0 + f64::from(n));
-            master_data::set_price(&mut c, price, Some(10)).await.unwrap()
+            master_data::set_price(&mut c, price, Some(vec![10])).await.unwrap()
         });
         let done = join_all(at_once).await.into_iter().filter(|e| matches!(e, Edited::Done { .. })).count();
         assert_eq!(done, 1);
@@ -221,7 +231,7 @@ on_both_engines! {
         assert_eq!(run.edition, 2);
         assert_eq!(stale(&mut c, &user, &plants).await, [false, false]);
         let (result, _) = runs::result(&mut c, run.id).await.unwrap().unwrap();
-        assert_eq!(result.feedstocks[0].usd_per_yr, 605_000.0 * 1000.0);
+        assert_eq!(result.base.feedstocks[0].usd_per_yr, 605_000.0 * 1000.0);
 
         // The same price in another unit changes no number.
         let kilo = NewPrice { price: Quantity::new(1.0, "USD/kg"), ..price(Ware::Feedstock, "UCO", Some("USA"), 0.0) };

@@ -7,6 +7,7 @@ use safire_domain::{
     NodeId, ProjectId, RunId, ScenarioId,
     name::ZoneId,
     project::Project,
+    run,
     scenario::Scenario,
     user::{Access, Role, User},
 };
@@ -68,7 +69,16 @@ impl Stage {
     fn request(&self, access: Access) -> Request {
         let now = now();
         let lease = Lease { owner: NodeId::new(now), length: Duration::from_secs(15) };
-        Request { access, key: None, scenario: self.scenario.id, again: None, run: RunId::new(now), lease, now }
+        Request {
+            access,
+            key: None,
+            scenario: self.scenario.id,
+            analysis: run::base(),
+            again: None,
+            run: RunId::new(now),
+            lease,
+            now,
+        }
     }
 
     fn ids(&self) -> (ProjectId, ScenarioId, RunId) {

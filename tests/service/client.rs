@@ -7,8 +7,10 @@ use std::{
 
 use reqwest::{
     Body, Method,
-    header::{CONTENT_TYPE, HeaderMap, IF_MATCH},
+    header::{CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH},
 };
+use safire_domain::ScenarioId;
+use safire_test_support::now;
 use serde_json::{Value, json};
 
 /// The longest that a test waits for anything.
@@ -60,8 +62,13 @@ impl Client {
 
     /// The same who also sends that header.
     pub fn sending(&self, name: &'static str, value: &str) -> Self {
+        self.sending_bytes(name, value.parse().expect("a header's value"))
+    }
+
+    /// The same who also sends that header, whatever its bytes.
+    pub fn sending_bytes(&self, name: &'static str, value: HeaderValue) -> Self {
         let mut headers = self.headers.clone();
-        headers.insert(name, value.parse().expect("a header's value"));
+        headers.insert(name, value);
         Self { headers, ..self.clone() }
     }
 
@@ -106,7 +113,7 @@ impl Client {
         kind: Option<&str>,
         body: impl Into<Body>,
     ) -> reqwest::Result<Answer> {
-        let at_root = ["/api/", "/health", "/openapi"].iter().any(|root| path.starts_with(root));
+        let at_root = ["/api/", "/health", "/openapi", "/docs"].iter().any(|root| path.starts_with(root));
         let prefix = if at_root { "" } else { "/api/v1" };
         let changes = matches!(method, Method::PUT | Method::PATCH);
         let request = self.http.request(method, format!("{}{prefix}{path}", self.base)).body(body);
@@ -173,6 +180,12 @@ pub fn of_capacity(t_per_yr: f64) -> Value {
 #[track_caller]
 pub fn id(body: &Value) -> String {
     body["id"].as_str().unwrap_or_else(|| panic!("no id in {body}")).to_owned()
+}
+
+/// A route's path with an id, or a zone's, that nothing has.
+pub fn with_an_id(path: &str) -> String {
+    let id = ScenarioId::new(now()).to_string();
+    path.replace("{id}", &id).replace("{zone_id}", &id).replace("{run_id}", &id)
 }
 
 /// The pointer and the code of the first field that is wrong.

@@ -42,7 +42,7 @@ fn sets(entry: &Value) -> Vec<(&str, &str)> {
 
 async fn jet_price(user: &Client) -> f64 {
     let products = user.get("/products").await.is(200);
-    products[0]["default_sets"][0]["price"]["value"].as_f64().expect("a price")
+    products[0]["default_sets"][0]["inputs"]["price"]["value"].as_f64().expect("a price")
 }
 
 async fn edition(user: &Client) -> i64 {
@@ -64,18 +64,18 @@ on_both_engines! {
         assert_eq!(codes(&feedstocks), ["UCO", "lignocellulosic-biomass", "animal-manure"]);
         assert_eq!(feedstocks[0]["name"], "Used cooking oil");
         let uco = &feedstocks[0]["default_sets"][0];
-        assert_eq!((&uco["price"], &uco["feedstock"]), (&json!({ "value": 930.0, "unit": "USD/t" }), &json!("UCO")));
-        assert_eq!(uco["carbon_content"], json!({ "value": 0.78, "unit": "kg/kg" }));
+        assert_eq!((&uco["inputs"]["price"], &uco["feedstock"]), (&json!({ "value": 930.0, "unit": "USD/t" }), &json!("UCO")));
+        assert_eq!(uco["inputs"]["carbon_content"], json!({ "value": 0.78, "unit": "kg/kg" }));
         // No default set has it, but something is known of it.
         let manure = &feedstocks[2];
         assert_eq!((&manure["default_sets"], &manure["yield"]["value"]), (&json!([]), &json!(8.5)));
         assert_eq!(manure["carbon_content"], json!({ "value": 0.4, "unit": "kg/kg" }));
         let utilities = ana.get("/utilities").await.is(200);
         assert_eq!(codes(&utilities), ["hydrogen", "electricity"]);
-        assert_eq!(utilities[1]["default_sets"][0]["price"], json!({ "value": 55.0, "unit": "USD/MWh" }));
+        assert_eq!(utilities[1]["default_sets"][0]["inputs"]["price"], json!({ "value": 55.0, "unit": "USD/MWh" }));
         let products = ana.get("/products").await.is(200);
         assert_eq!(codes(&products), ["jet", "diesel", "gasoline", "propane", "naphtha"]);
-        assert_eq!(products[0]["default_sets"][0]["energy_content"], json!({ "value": 43.8, "unit": "MJ/kg" }));
+        assert_eq!(products[0]["default_sets"][0]["inputs"]["energy_content"], json!({ "value": 43.8, "unit": "MJ/kg" }));
         assert_eq!(sets(&products[1]), [("HEFA", "USA"), ("HEFA", "Malaysia")]);
         assert_eq!(sets(&products[2]), []);
 

@@ -57,6 +57,8 @@ pub enum Of {
     Scenario,
     /// A new scenario of the owner, and its run, which failed.
     Failed,
+    /// The run of such a scenario, with the scenario's id.
+    Run,
     /// Two of them, with a comma between their ids.
     Pair,
     /// A new API key of the owner.
@@ -73,7 +75,7 @@ pub enum Of {
 }
 
 use Class::{Admins, Everybody, Inside, List, Own, Read, SignedIn, Write, Writers};
-use Of::{Defaults, EmptyZone, Failed, Key, Nothing, Owner, Pair, Project, Scenario, User, Zone};
+use Of::{Defaults, EmptyZone, Failed, Key, Nothing, Owner, Pair, Project, Run, Scenario, User, Zone};
 
 const PLANT: &str = r#"{ "name": "$new", "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
 const QUICK: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
@@ -132,6 +134,8 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("GET /scenarios/compare?ids={id}", Read, Pair, ""),
     ("GET /scenarios/{id}/result", Read, Scenario, ""),
     ("GET /scenarios/{id}/runs", Read, Scenario, ""),
+    ("GET /scenarios/{id}/runs/{run_id}", Read, Run, ""),
+    ("GET /scenarios/{id}/runs/{run_id}/result", Read, Run, ""),
     ("GET /scenarios/{id}/calculate/status", Read, Scenario, ""),
     ("POST /scenarios/{id}/calculate", Write(200), Scenario, ""),
     ("POST /scenarios/{id}/calculate/sync", Write(200), Scenario, ""),
@@ -168,15 +172,15 @@ pub fn documented(operation: &str) -> &str {
     operation.split_once('?').map_or(operation, |(path, _)| path)
 }
 
-/// The path with that id, or with two of them, or with codes that there are.
+/// The path with that id, or with codes that there are.
 fn path(template: &str, id: &str) -> String {
-    let (id, run) = id.split_once('/').unwrap_or((id, ""));
     let code = match template.split('/').nth(1) {
         Some("feedstocks") => "UCO",
         Some("utilities") => "hydrogen",
         _ => "jet",
     };
-    let path = template.replace("{id}", id).replace("{run_id}", run).replace("{zone_id}", id).replace("{code}", code);
+    let path =
+        template.replace("{id}/runs/{run_id}", id).replace("{id}", id).replace("{zone_id}", id).replace("{code}", code);
     path.replace("{process}", "HEFA").replace("{feedstock}", "UCO").replace("{country}", "USA")
 }
 
@@ -248,7 +252,13 @@ impl World {
                 let id = self.owner.plant(PANICS).await;
                 let run = self.owner.calculate(&id).await;
                 self.owner.reaches(&id, "failed").await;
-                (format!("{id}/{run}"), vec![format!("/scenarios/{id}"), format!("/scenarios/{id}/runs")])
+                (format!("{id}/runs/{run}"), vec![format!("/scenarios/{id}"), format!("/scenarios/{id}/runs")])
+            }
+            Run => {
+                let id = self.calculated().await;
+                let runs = format!("/scenarios/{id}/runs");
+                let run = crate::app::id(&self.owner.get(&runs).await.is(200)["items"][0]);
+                (format!("{id}/runs/{run}"), vec![runs])
             }
             Pair => {
                 let (one, other) = (self.calculated().await, self.calculated().await);

@@ -20,16 +20,16 @@ use crate::{
 };
 
 /// The program, serving; killed when dropped.
-struct Server {
+pub struct Server {
     child: Child,
     base: String,
-    log: Arc<Mutex<Vec<String>>>,
+    pub log: Arc<Mutex<Vec<String>>>,
     files: TempDir,
 }
 
 impl Server {
     /// Starts it and waits until it is ready.
-    fn start(database: &TestDatabase) -> Self {
+    pub fn start(database: &TestDatabase) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), database)
     }
 
@@ -40,7 +40,8 @@ impl Server {
             .env("SAFIRE_JWT_SECRET", SECRET)
             .env("SAFIRE_ADMIN_EMAIL", ADMIN.0)
             .env("SAFIRE_ADMIN_PASSWORD", ADMIN.1);
-        for limit in ["LOGIN_PER_MINUTE", "REGISTER_PER_HOUR", "CALCULATE_PER_MINUTE", "REQUESTS_PER_MINUTE"] {
+        let limits = ["LOGIN_PER_MINUTE", "REGISTER_PER_HOUR", "REFRESH_PER_MINUTE", "CALCULATE_PER_MINUTE"];
+        for limit in limits.into_iter().chain(["REQUESTS_PER_MINUTE"]) {
             command.env(format!("SAFIRE_LIMITS__{limit}"), "0");
         }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -65,12 +66,12 @@ impl Server {
         self.base.rsplit(':').next().unwrap()
     }
 
-    fn nobody(&self) -> Client {
+    pub fn nobody(&self) -> Client {
         Client::of(&self.base)
     }
 
     /// Sends SIGTERM; returns how it ended, and how long that took.
-    fn terminate(&mut self) -> (ExitStatus, Duration) {
+    pub fn terminate(&mut self) -> (ExitStatus, Duration) {
         let begun = Instant::now();
         let pid = self.child.id();
         assert!(Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status().unwrap().success());

@@ -41,6 +41,11 @@ pub struct Settings {
     pub cors_origins: Vec<HeaderValue>,
 }
 
+impl Settings {
+    /// The largest body accepted, unless configured otherwise.
+    pub const BODY_LIMIT: usize = 1 << 20;
+}
+
 /// The state that all handlers share: handles, cheap to clone.
 #[derive(Clone)]
 pub struct App {

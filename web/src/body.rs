@@ -33,14 +33,20 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let is_json = is_json(request.headers());
-        let body = read_in_time(request.into_body(), app).await?;
-        match body.is_empty() {
-            true => Ok(Self(T::default())),
-            false if is_json => parse(&body).map(Self),
-            false => Err(not_json()),
-        }
+        let (parts, body) = request.into_parts();
+        parse_optional(&read_optional_json(&parts.headers, body, app).await?).map(Self)
     }
+}
+
+/// The value in a body, or the default when there is no body.
+pub(crate) fn parse_optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
+    if body.is_empty() { Ok(T::default()) } else { parse(body) }
+}
+
+/// The bytes of a JSON body, or none.
+pub(crate) async fn read_optional_json(headers: &HeaderMap, body: RawBody, app: &App) -> Result<Bytes, Problem> {
+    let body = read_in_time(body, app).await?;
+    if body.is_empty() || is_json(headers) { Ok(body) } else { Err(not_json()) }
 }
 
 /// The bytes of a JSON body.

@@ -123,6 +123,14 @@ impl IfMatch {
         self.0.holds(&version.to_string())
     }
 
+    /// The versions, where it names any.
+    pub fn versions(&self) -> Option<Vec<i64>> {
+        match &self.0 {
+            Tags::Any => None,
+            Tags::These(tags) => Some(tags.iter().filter_map(|tag| tag.parse().ok()).collect()),
+        }
+    }
+
     /// Somebody else changed the resource before this change could.
     pub fn lost(&self) -> Problem {
         match self.0 {

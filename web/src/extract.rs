@@ -5,13 +5,13 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Query as RawQuery, RawPathParams};
 use http::{StatusCode, request::Parts};
 use safire_domain::{
-    RunId,
+    RunId, ScenarioId,
     engine::{Allowed, inputs::fields::Field},
     name::ZoneId,
     scenario::Pathway,
 };
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
+use serde_json::{Value, error::Category};
 use serde_path_to_error::{Path as FieldPath, Segment};
 
 use crate::{Problem, problem::FieldError};
@@ -31,6 +31,12 @@ pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
         return Err(Problem::invalid("body.invalid", vec![error]));
     }
     Ok(value)
+}
+
+/// Reads a part of the body that stands at `at`.
+pub(crate) fn read<T: DeserializeOwned>(at: &str, part: Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(part)
+        .map_err(|error| misread(format!("{at}{}", pointer(error.path())), error.inner()))
 }
 
 fn misread(pointer: String, error: &serde_json::Error) -> Problem {
@@ -100,17 +106,17 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
     }
 }
 
-/// The run in the path, under the name `{run_id}`.
-pub(crate) struct InRun(pub RunId);
+/// The ids of a scenario and of one of its runs, under the names `{id}` and `{run_id}`.
+pub(crate) struct InRun(pub ScenarioId, pub RunId);
 
 impl<S: Send + Sync> FromRequestParts<S> for InRun {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = RawPathParams::from_request_parts(parts, state).await;
-        let path = path.map_err(|_| Problem::not_found("run"))?;
-        let id = path.iter().find(|(name, _)| *name == "run_id").and_then(|(_, value)| value.parse().ok());
-        id.map(Self).ok_or_else(|| Problem::not_found("run"))
+        let Id(scenario) = Id::from_request_parts(parts, state).await?;
+        let path = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::not_found("run"))?;
+        let run = path.iter().find(|(name, _)| *name == "run_id").and_then(|(_, value)| value.parse().ok());
+        run.map(|run| Self(scenario, run)).ok_or_else(|| Problem::not_found("run"))
     }
 }
 
@@ -137,7 +143,7 @@ impl<S: Send + Sync> FromRequestParts<S> for InPathway {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = RawPathParams::from_request_parts(parts, state).await;
         let path = path.map_err(|_| Problem::not_found("default set"))?;
-        let code = |name: &str| path.iter().find(|(key, _)| *key == name).map(|(_, code)| code.to_owned());
+        let code = |name| code(&path, name);
         let pathway =
             || Some(Pathway { process: code("process")?, feedstock: code("feedstock")?, country: code("country")? });
         pathway().map(Self).ok_or_else(|| Problem::not_found("default set"))
@@ -153,9 +159,14 @@ impl<S: Send + Sync> FromRequestParts<S> for InCode {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = RawPathParams::from_request_parts(parts, state).await;
         let path = path.map_err(|_| Problem::not_found("resource"))?;
-        let code = path.iter().find(|(name, _)| *name == "code").map(|(_, code)| code.to_owned());
-        code.map(Self).ok_or_else(|| Problem::not_found("resource"))
+        code(&path, "code").map(Self).ok_or_else(|| Problem::not_found("resource"))
     }
+}
+
+/// A code in the path; one with a control character is nobody's, and PostgreSQL takes no NUL.
+fn code(path: &RawPathParams, name: &str) -> Option<String> {
+    let (_, code) = path.iter().find(|(key, _)| *key == name)?;
+    (!code.chars().any(char::is_control)).then(|| code.to_owned())
 }
 
 /// The query string.

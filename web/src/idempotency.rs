@@ -19,14 +19,14 @@ use sha2::{Digest, Sha256};
 use crate::{
     App, Problem,
     auth::{Caller, hex},
-    body::read_json,
+    body::{parse_optional, read_json, read_optional_json},
     extract::parse,
 };
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The longest key.
-const LONGEST: usize = 255;
+pub(crate) const LONGEST: usize = 255;
 
 /// The keys of the requests that this process is answering.
 #[derive(Clone, Default)]
@@ -63,7 +63,7 @@ impl RequestKey {
 
     async fn of(parts: &mut Parts, app: &App, body: &[u8]) -> Result<Self, Problem> {
         let Some(name) = parts.headers.get(IDEMPOTENCY_KEY) else { return Ok(Self(None)) };
-        let name = name.to_str().ok().filter(|name| (1..=LONGEST).contains(&name.len())).ok_or_else(malformed)?;
+        let name = name.to_str().ok().filter(|name| is_key(name)).ok_or_else(malformed)?;
         let (name, digest) = (name.to_owned(), digest(parts, body));
         let user = Caller::from_request_parts(parts, app).await?.user;
         let held = app.in_flight.enter(user, &name).ok_or_else(in_progress)?;
@@ -78,6 +78,10 @@ fn digest(parts: &Parts, body: &[u8]) -> String {
         hash.update(part);
     }
     hex(&hash.finalize())
+}
+
+fn is_key(name: &str) -> bool {
+    (1..=LONGEST).contains(&name.len()) && name.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 fn malformed() -> Problem {
@@ -107,6 +111,15 @@ pub(crate) fn made<T, R>(once: Once<T, R>) -> Result<Result<T, R>, Problem> {
     }
 }
 
+/// The key of a request without a body.
+impl FromRequestParts<App> for RequestKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        Self::of(parts, app, &[]).await
+    }
+}
+
 /// A JSON body, and the request's key.
 pub(crate) struct Keyed<T> {
     pub body: T,
@@ -124,11 +137,19 @@ impl<T: DeserializeOwned> FromRequest<App> for Keyed<T> {
     }
 }
 
-/// The key of a request without a body.
-impl FromRequestParts<App> for RequestKey {
+/// A JSON body that may be left out, and the request's key.
+pub(crate) struct OptionallyKeyed<T> {
+    pub body: T,
+    pub key: RequestKey,
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for OptionallyKeyed<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        Self::of(parts, app, &[]).await
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let body = read_optional_json(&parts.headers, body, app).await?;
+        let key = RequestKey::of(&mut parts, app, &body).await?;
+        Ok(Self { body: parse_optional(&body)?, key })
     }
 }

@@ -9,6 +9,7 @@ mod body;
 mod client;
 mod conditional;
 mod directory;
+mod document;
 mod extract;
 mod idempotency;
 pub mod limits;

@@ -15,6 +15,7 @@ use crate::{
     App, Problem,
     auth::{Authenticated, authenticate},
     client,
+    document::API,
     problem::whole_seconds,
 };
 
@@ -25,7 +26,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// How much is allowed; 0 is without limit.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Attempts to sign in from one address.
     pub login_per_minute: u32,
@@ -39,6 +40,67 @@ pub struct Settings {
     pub requests_per_minute: u32,
     /// Proxies that are believed when they name their client.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Settings {
+    /// How much is allowed unless configured otherwise.
+    pub const DEFAULT: Self = Self {
+        login_per_minute: 5,
+        register_per_hour: 3,
+        refresh_per_minute: 10,
+        calculate_per_minute: 10,
+        requests_per_minute: 600,
+        trusted_proxies: Vec::new(),
+    };
+}
+
+/// A limit that some routes have beside the general one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    Login,
+    Register,
+    Refresh,
+    Calculate,
+}
+
+impl Own {
+    /// The limit of a route below `/api/v1`.
+    fn of(method: &Method, route: &str) -> Option<Self> {
+        match (method, route) {
+            (&Method::POST, "/auth/login") => Some(Self::Login),
+            (&Method::POST, "/auth/register") => Some(Self::Register),
+            (&Method::POST, "/auth/refresh") => Some(Self::Refresh),
+            (
+                &Method::POST,
+                "/scenarios/{id}/calculate"
+                | "/scenarios/{id}/calculate/sync"
+                | "/scenarios/{id}/runs/{run_id}/retry"
+                | "/calculate/quick",
+            ) => Some(Self::Calculate),
+            _ => None,
+        }
+    }
+
+    fn described(self) -> String {
+        let Settings { login_per_minute, register_per_hour, refresh_per_minute, calculate_per_minute, .. } =
+            Settings::DEFAULT;
+        match self {
+            Self::Login => format!("{login_per_minute} a minute for an address (`login`)"),
+            Self::Register => format!("{register_per_hour} an hour for an address (`register`)"),
+            Self::Refresh => format!("{refresh_per_minute} a minute for an address (`refresh`)"),
+            Self::Calculate => format!("{calculate_per_minute} calculations a minute for a user (`calculate`)"),
+        }
+    }
+}
+
+/// The limits of an operation, for people.
+pub(crate) fn described(method: &Method, path: &str) -> Vec<String> {
+    let own = path.strip_prefix(API).and_then(|route| Own::of(method, route));
+    let all = format!(
+        "{} requests a minute for a user, or for an address without one (`requests`)",
+        Settings::DEFAULT.requests_per_minute
+    );
+    own.map(Own::described).into_iter().chain([all]).collect()
 }
 
 /// The limits of all routes.
@@ -76,19 +138,13 @@ impl Limits {
 impl Inner {
     /// The limits that a request counts against, the narrowest first.
     fn of(&self, method: &Method, path: &str, address: Subject, caller: Subject) -> Vec<(&RateLimit, Subject)> {
-        let Some(route) = path.strip_prefix("/api/v1") else { return Vec::new() };
-        let own = match (method, route) {
-            (&Method::POST, "/auth/login") => (&self.login, address),
-            (&Method::POST, "/auth/register") => (&self.register, address),
-            (&Method::POST, "/auth/refresh") => (&self.refresh, address),
-            (
-                &Method::POST,
-                "/scenarios/{id}/calculate"
-                | "/scenarios/{id}/calculate/sync"
-                | "/scenarios/{id}/runs/{run_id}/retry"
-                | "/calculate/quick",
-            ) => (&self.calculate, caller),
-            _ => (&None, caller),
+        let Some(route) = path.strip_prefix(API) else { return Vec::new() };
+        let own = match Own::of(method, route) {
+            Some(Own::Login) => (&self.login, address),
+            Some(Own::Register) => (&self.register, address),
+            Some(Own::Refresh) => (&self.refresh, address),
+            Some(Own::Calculate) => (&self.calculate, caller),
+            None => (&None, caller),
         };
         let limits = [own, (&self.requests, caller)];
         limits.into_iter().filter_map(|(limit, subject)| Some((limit.as_ref()?, subject))).collect()

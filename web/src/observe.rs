@@ -1,7 +1,10 @@
 //! Around every request: its id, its span, its one line in the log, and the promise that whatever
 //! happens inside is answered as a [`Problem`].
 
-use std::{any::Any, time::Instant};
+use std::{
+    any::Any,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -32,19 +35,33 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let trace = traceparent(request.headers()).unwrap_or_else(|| id.clone());
     let method = request.method().clone();
+    let is_read = request.method().is_safe();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request.id = %id, trace_id = trace, %method, route);
     let work = async {
         let begun = Instant::now();
         let mut response = next.run(request).await;
-        let status = response.status().as_u16();
-        tracing::info!(status, duration_us = begun.elapsed().as_micros() as u64, "answered");
+        log(is_read, response.status(), begun.elapsed());
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         response
     };
     TRACE.scope(trace, work.instrument(span)).await
+}
+
+/// A read that takes longer than this is worth a line of the log.
+const SLOW: Duration = Duration::from_millis(500);
+
+/// One line for each request, but for reads that went well only when somebody looks closely: they are most
+/// of all requests, and a line costs more than a read from the cache.
+fn log(is_read: bool, status: StatusCode, took: Duration) {
+    let (status, duration_us, went_well) = (status.as_u16(), took.as_micros() as u64, status.as_u16() < 400);
+    if is_read && went_well && took < SLOW {
+        tracing::debug!(status, duration_us, "answered");
+    } else {
+        tracing::info!(status, duration_us, "answered");
+    }
 }
 
 /// The trace that the request is part of (W3C Trace Context, version 00).

@@ -8,8 +8,9 @@ use std::{
 
 use tokio::sync::watch;
 
-/// So long without any answer is silence.
-const SILENCE: Duration = Duration::from_secs(1);
+/// So long without any answer is silence: as long as leaves those who wait the time to hear of it within two
+/// seconds, for a database that is only busy is silent for a second, too.
+const SILENCE: Duration = Duration::from_millis(1400);
 
 /// What is known about the way to the database, shared by all workers so that an outage is tried
 /// against, and logged, at a measured pace.
@@ -72,7 +73,7 @@ impl Link {
         if answered {
             self.answered();
         }
-        let quiet = self.state().answered_at.is_none_or(|at| at.elapsed() >= SILENCE);
+        let quiet = self.state().answered_at.is_some_and(|at| at.elapsed() >= SILENCE);
         let silent = !answered && quiet;
         if self.silent.send_if_modified(|was| std::mem::replace(was, silent) != silent) {
             match silent {
@@ -127,7 +128,9 @@ mod tests {
     #[test]
     fn a_database_that_answers_nothing_is_silent_until_it_does() {
         let link = Link::default();
-        assert!(link.silence().now_or_never().is_none());
+        link.probed(false);
+        assert!(link.silence().now_or_never().is_none(), "nothing is known yet");
+        link.state().answered_at = Instant::now().checked_sub(SILENCE);
         link.probed(false);
         assert!(link.silence().now_or_never().is_some());
         link.probed(true);

@@ -65,6 +65,13 @@ impl Complaints {
         place
     }
 
+    /// The number of the inputs that `at`'s pointer names, where its unit is one of that number.
+    pub fn place_in_unit(&mut self, at: &str, inputs: &Inputs, named: &str, unit: &str) -> Option<Place> {
+        let place = self.place(format!("{at}/input"), inputs, named)?;
+        let known = self.converted(&format!("{at}/unit"), place.field.group, unit, 1.0);
+        known.is_finite().then_some(place)
+    }
+
     /// A number in its base unit, within the range of the input that it stands for.
     pub fn value(&mut self, pointer: String, what: &str, place: Place, unit: &str, value: f64) -> f64 {
         let base = self.converted(&pointer, place.field.group, unit, value);
@@ -81,9 +88,7 @@ impl Complaints {
                     UnitError::Unknown { .. } => code::UNKNOWN_UNIT,
                     UnitError::WrongGroup { .. } => code::WRONG_UNIT_GROUP,
                 };
-                if !self.0.iter().any(|known| known.code == code && known.message == error.to_string()) {
-                    self.add(pointer.to_owned(), code, error.to_string());
-                }
+                self.add(pointer.to_owned(), code, error.to_string());
                 f64::NAN
             }
         }

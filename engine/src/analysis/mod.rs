@@ -30,13 +30,11 @@ mod base;
 pub(crate) mod check;
 pub(crate) mod job;
 mod kernel;
-pub(crate) mod metric;
 pub(crate) mod model;
 pub(crate) mod result;
 
 pub use check::codes;
 pub use job::{Chunk, Job, Progress, UNFINISHED};
-pub use metric::Metric;
 pub use result::AnalysisResult;
 
 use base::BaseStage;
@@ -49,6 +47,11 @@ use crate::uncertainty::{MonteCarlo, MonteCarloStages};
 
 /// An analysis of a scenario, as a user asks for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "analysis": "monte-carlo", "samples": 10000, "seed": 1, "metrics": ["npv", "msp"],
+    "inputs": [{ "input": "/feedstocks/UCO/price", "unit": "USD/t",
+                 "distribution": { "kind": "triangular", "min": 800, "mode": 930, "max": 1200 } }]
+}))]
 #[serde(tag = "analysis", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Analysis {
     /// The base analysis alone.

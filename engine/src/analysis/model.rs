@@ -6,7 +6,7 @@ use crate::lanes::{Column, TILE};
 use crate::trace::Plain;
 
 use super::kernel::{Kernel, lanes_suffice};
-use super::metric::Metric;
+use crate::metric::Metric;
 
 /// What became of the samples of a tile.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ pub(crate) struct BaseModel {
 impl BaseModel {
     /// The metrics of a scenario as functions of the numbers at some places.
     pub fn new(base: &Inputs, places: Vec<Place>, metrics: Vec<Metric>) -> Self {
-        let kernel = lanes_suffice(base, &metrics).then(|| Kernel::new(base, &places, &metrics));
+        let kernel = lanes_suffice(base, &places, &metrics).then(|| Kernel::new(base, &places, &metrics));
         Self { base: base.clone(), places, metrics, kernel }
     }
 
@@ -106,5 +106,158 @@ impl Model for BaseModel {
 
     fn tiles_per_slice(&self) -> u64 {
         if self.kernel.is_some() { 64 } else { 4 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BaseModel, FINE, Metric, Model, Outcomes};
+    use crate::inputs::{Inputs, Place, fields};
+    use crate::lanes::{Column, TILE};
+    use crate::{InputDocument, Quantity, resolve};
+    use proptest::prelude::*;
+
+    const METRICS: [Metric; 16] = [
+        Metric::Tci,
+        Metric::Opex,
+        Metric::Revenue,
+        Metric::Production,
+        Metric::Lcop,
+        Metric::LcopNet,
+        Metric::Npv,
+        Metric::Irr,
+        Metric::Payback,
+        Metric::Msp,
+        Metric::MspPerEnergy,
+        Metric::Ci,
+        Metric::Emissions,
+        Metric::Abatement,
+        Metric::DirectOpex,
+        Metric::IndirectOpex,
+    ];
+
+    fn scenario(working_capital: f64, sensitivity: f64) -> Inputs {
+        let example = include_str!("../../../examples/hefa-uco-usa.json");
+        let example: serde_json::Value = serde_json::from_str(example).unwrap();
+        let mut document: InputDocument = serde_json::from_value(example["inputs"].clone()).unwrap();
+        document.economics.working_capital_ratio = Some(Quantity::new(working_capital, "1"));
+        let jet = document.products.get_mut("jet").unwrap();
+        jet.price_sensitivity = Some(Quantity::new(sensitivity, "USD/t per gCO2e/MJ"));
+        resolve(&document, None).unwrap().inputs
+    }
+
+    /// Every number that can be varied.
+    fn places(inputs: &Inputs) -> Vec<Place> {
+        let parts = |section: &str| match section {
+            "/feedstocks/*" => inputs.feedstocks.len(),
+            "/products/*" => inputs.products.len(),
+            _ => 1,
+        };
+        let all =
+            fields::ALL.iter().flat_map(|field| (0..parts(field.section)).filter_map(|part| Place::of(field, part)));
+        all.collect()
+    }
+
+    fn outcomes(model: &BaseModel, columns: &[Column]) -> Outcomes {
+        let mut outcomes = Outcomes::of(METRICS.len());
+        model.evaluate(&mut columns.to_vec(), TILE, &mut outcomes);
+        outcomes
+    }
+
+    /// By how much a result may differ, given the results of the sample.
+    fn tolerance(metric: Metric, of: impl Fn(Metric) -> f64) -> f64 {
+        let yearly = of(Metric::Opex).abs() + of(Metric::Revenue).abs() + of(Metric::Tci);
+        let size = match metric {
+            Metric::Npv => 30.0 * yearly,
+            Metric::Irr => return 1e-9 * (1.0 + of(Metric::Irr).abs()),
+            Metric::Payback => return 0.0,
+            Metric::Lcop | Metric::LcopNet | Metric::Msp => 10.0 * yearly / of(Metric::Production),
+            Metric::MspPerEnergy => yearly / of(Metric::Production),
+            // The difference of two CIs is in the denominator.
+            Metric::Abatement => 1e4 * (of(Metric::Abatement).abs() + yearly / of(Metric::Production)),
+            Metric::Ci => 1e3 + of(metric).abs(),
+            Metric::Emissions => 1e2 * of(Metric::Production) * (1.0 + of(Metric::Ci).abs()),
+            _ => of(metric).abs() + yearly * 1e-3,
+        };
+        1e-12 * size
+    }
+
+    fn assert_alike(base: &Inputs, places: &[Place], columns: &[Column]) {
+        let fast = outcomes(&BaseModel::new(base, places.to_vec(), METRICS.to_vec()), columns);
+        let truth = outcomes(&BaseModel::scalar(base, places.to_vec(), METRICS.to_vec()), columns);
+        assert_eq!(fast.fates, truth.fates);
+        for sample in (0..TILE).filter(|sample| truth.fates[*sample] == FINE) {
+            for (number, metric) in METRICS.into_iter().enumerate() {
+                let (fast, exact) = (fast.values[number][sample], truth.values[number][sample]);
+                let of = |wanted| truth.values[METRICS.iter().position(|metric| *metric == wanted).unwrap()][sample];
+                assert_eq!(fast.is_nan(), exact.is_nan(), "{metric:?} is {fast}, should be {exact}");
+                let close = exact.is_nan() || (fast - exact).abs() <= tolerance(metric, of);
+                assert!(close, "{metric:?} is {fast:e}, should be {exact:e}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn the_lanes_agree_with_the_base_analysis(
+            chosen in prop::collection::vec(any::<bool>(), 64),
+            factors in prop::collection::vec(0.3..1.7f64, 640),
+            working_capital in prop_oneof![Just(0.0), 0.0..0.3f64],
+            sensitivity in prop_oneof![Just(0.0), -5.0..5.0f64],
+        ) {
+            let base = scenario(working_capital, sensitivity);
+            let all = places(&base);
+            let places: Vec<Place> =
+                all.into_iter().zip(&chosen).filter(|(_, chosen)| **chosen).map(|(place, _)| place).collect();
+            let mut columns = vec![Column::of(0.0); places.len()];
+            for (number, (place, column)) in places.iter().zip(&mut columns).enumerate() {
+                for i in 0..TILE {
+                    // Products may be made of more than the feedstock in some samples: yields vary less.
+                    let narrow = if place.field.group == crate::Group::MassYield { 0.05 } else { 1.0 };
+                    column[i] = base.number(*place) * (1.0 + narrow * (factors[(number * 67 + i * 7) % 640] - 1.0));
+                }
+            }
+            assert_alike(&base, &places, &columns);
+        }
+
+        #[test]
+        fn the_lanes_agree_where_the_plant_hardly_earns_or_loses(
+            prices in prop::collection::vec(700.0..2500.0f64, TILE),
+            rates in prop::collection::vec(0.0..0.3f64, TILE),
+            lifetime in 1.0..60.0f64,
+            working_capital in prop_oneof![Just(0.0), 0.0..1.0f64],
+        ) {
+            let base = scenario(working_capital, 0.0);
+            let places = ["/products/jet/price", "/economics/discount_rate", "/economics/lifetime"];
+            let places: Vec<Place> = places.iter().map(|pointer| base.place(pointer).unwrap()).collect();
+            let mut columns = [Column::of(0.0), Column::of(0.0), Column::of(lifetime)];
+            columns[0].copy_from_slice(&prices);
+            columns[1].copy_from_slice(&rates);
+            // Years that differ in a tile, and a few rates of 0.
+            for i in 0..8 {
+                columns[2][i] = lifetime * 0.5 + i as f64;
+                columns[1][i * 5] = 0.0;
+            }
+            assert_alike(&base, &places, &columns);
+            assert_alike(&base, &places[..2], &columns[..2]);
+        }
+    }
+
+    #[test]
+    fn the_lanes_are_sure_of_almost_every_ordinary_sample() {
+        let base = scenario(0.05, 1.0);
+        let places: Vec<Place> = ["/products/jet/price", "/economics/discount_rate", "/feedstocks/UCO/price"]
+            .iter()
+            .map(|pointer| base.place(pointer).unwrap())
+            .collect();
+        let model = BaseModel::new(&base, places.clone(), METRICS.to_vec());
+        let mut columns: Vec<Column> = places.iter().map(|place| Column::of(base.number(*place))).collect();
+        for (i, price) in columns[0].iter_mut().enumerate() {
+            *price *= 0.9 + 0.003 * i as f64;
+        }
+        let doubtful = model.kernel.as_ref().unwrap().evaluate(&mut columns, &mut Outcomes::of(METRICS.len()));
+        assert_eq!(doubtful, 0);
     }
 }

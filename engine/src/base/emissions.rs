@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::result::CarbonIntensity;
 
 /// Energy out and emissions of the plant.
-pub(super) struct Emissions {
+pub(crate) struct Emissions {
     pub energy: f64,
     pub ci: CarbonIntensity,
     pub total: f64,
@@ -49,8 +49,7 @@ fn carbon_intensity(
     let feedstock = feedstock_ci(inputs, energy, ledger)?;
     let hydrogen = hydrogen_ci(inputs, energy, ledger)?;
     let electricity = electricity_ci(inputs, energy, ledger)?;
-    let process = inputs.plant.process_ci_g_per_mj;
-    let process = ledger.enter(&figure::CI_PROCESS, process, || vec![fields::PROCESS_CI.operand(process)])?;
+    let process = process_ci(inputs, ledger)?;
     let total = feedstock + hydrogen + electricity + process;
     let total = ledger.enter(&figure::CI, total, || {
         vec![
@@ -61,6 +60,15 @@ fn carbon_intensity(
         ]
     })?;
     Ok(CarbonIntensity { feedstock, hydrogen, electricity, process, total })
+}
+
+/// What the process emits; where a default life-cycle value stands for the inventory, all of that value.
+fn process_ci(inputs: &Inputs, ledger: &mut Ledger<'_, impl Recorder>) -> Result<f64, Failure> {
+    if let Some(default) = inputs.carbon.default_ci_g_per_mj {
+        return ledger.enter(&figure::CI_DEFAULT, default, || vec![fields::DEFAULT_CI.operand(default)]);
+    }
+    let process = inputs.plant.process_ci_g_per_mj;
+    ledger.enter(&figure::CI_PROCESS, process, || vec![fields::PROCESS_CI.operand(process)])
 }
 
 fn feedstock_ci(inputs: &Inputs, energy: f64, ledger: &mut Ledger<'_, impl Recorder>) -> Result<f64, Failure> {

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use crate::trace::Operand;
 
 /// A number that the analysis works out.
-pub(super) struct Figure {
+pub(crate) struct Figure {
     /// Its name in the trace.
     pub name: &'static str,
     /// Its symbol in the formulas.
@@ -43,7 +43,7 @@ impl Figure {
 }
 
 /// The name of a figure, or of a figure of one feedstock, product or year.
-pub(super) struct Name<P> {
+pub(crate) struct Name<P> {
     figure: &'static str,
     part: P,
 }
@@ -126,4 +126,32 @@ figures! {
     MSP_PER_ENERGY = "msp_per_energy", "MSP_E", "USD/GJ", "MSP / e_main";
     FOSSIL_PRICE_PER_ENERGY = "fossil_price_per_energy", "P_fossil", "USD/GJ", "p_fossil / e_fossil";
     ABATEMENT = "abatement_cost", "A_CO2", "USD/t", "(MSP_E − P_fossil) · 1000 / (CI_fossil − CI)";
+
+    WACC = "wacc", "r", "1", "(1 − d) · r + d · r_d · (1 − τ)";
+    CI_DEFAULT = "ci_process", "CI_P", "gCO2e/MJ", "CI_default";
+    MASS_SHARE = "mass_share", "x_i", "1", "m_i / m";
+    VALUE_SHARE = "value_share", "x_i", "1", "p_i · y_i / Σ p_j · y_j";
+    PRODUCT_CI = "product_ci", "CI_i", "gCO2e/MJ", "M_i · 1000 / (m_i · e_i)";
+
+    CAPITAL = "capital", "I_t", "USD", "k_t · TCI";
+    LOAN_DRAWN = "loan_drawn", "L_t", "USD", "d · I_t";
+    INTEREST = "interest", "J_t", "USD", "r_d · (B_t−1 + L_t)";
+    PRINCIPAL = "principal", "A_t", "USD", "B_t−1 · CRF(r_d, instalments left) − J_t";
+    LOAN_BALANCE = "loan_balance", "B_t", "USD", "B_t−1 + L_t − A_t";
+    YEAR_REVENUE = "revenue_of_year", "R_t", "USD", "Σ R_i · ((1+i)(1+g_i))^t · (1 − u + u · u_R in year 1)";
+    YEAR_VARIABLE_COST = "variable_cost", "V_t", "USD", "Σ K · ((1+i)(1+g))^t · (1 − u + u · u_V in year 1)";
+    YEAR_FIXED_COST = "fixed_cost", "F_t", "USD", "O_i · ((1+i)(1+g_F))^t · (1 − u + u · u_F in year 1)";
+    TAXED_INCENTIVES = "taxed_incentives", "B_t", "USD", "sum of the incentives that are income";
+    TAX_CREDITS = "tax_credits", "C_t", "USD", "sum of the incentives that are tax credits";
+    YEAR_DEPRECIATION = "depreciation", "D_t", "USD", "TCI · share of the year";
+    TAXABLE_INCOME = "taxable_income", "X_t", "USD", "R_t + B_t − V_t − F_t − D_t − J_t";
+    LOSSES_USED = "losses_used", "N_t", "USD", "min(S_t−1, l · max(0, X_t)) where losses are carried, else 0";
+    LOSSES_CARRIED = "losses_carried", "S_t", "USD", "S_t−1 + max(0, −X_t) − N_t where losses are carried, else 0";
+    YEAR_TAX = "tax", "T_t", "USD", "max(0, X_t − N_t) · τ";
+    BUILDING_FLOW = "cash_flow", "CF_t", "USD", "−I_t + L_t − J_t, less W in year 0";
+    OPERATING_FLOW = "cash_flow", "CF_t", "USD", "R_t + B_t + C_t − V_t − F_t − T_t − J_t − A_t, plus W in year n";
+    FIRST_FLOW_YEAR = "cash_flow_first_year", "t_1", "yr", "1 − years of construction";
+    SOLVED_MSP = "msp", "MSP", "USD/t", "P_main − Z with NPV(P_main) = 0, by bracketing";
+    REPAID = "payback", "t_p", "yr", "first t with Σ CF_s ≥ 0 (or > 0, as chosen) over s ≤ t";
+    REPAID_WITH_INTEREST = "discounted_payback", "t_d", "yr", "first t with Σ CF_s / (1+r)^s ≥ 0 (or > 0) over s ≤ t";
 }

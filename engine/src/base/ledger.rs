@@ -8,7 +8,7 @@ use crate::trace::{Operand, Recorder, Step};
 
 use super::figures::{Figure, Name};
 
-pub(super) struct Ledger<'r, R> {
+pub(crate) struct Ledger<'r, R> {
     recorder: &'r mut R,
 }
 

@@ -11,13 +11,13 @@ use super::ledger::Ledger;
 use super::result::{ElectricityUse, FeedstockUse, HydrogenUse, Opex};
 
 /// Money that is bound in the plant.
-pub(super) struct Investment {
+pub(crate) struct Investment {
     pub tci: f64,
     pub working_capital: f64,
 }
 
 /// What the plant takes in per year.
-pub(super) struct Materials {
+pub(crate) struct Materials {
     pub throughput: f64,
     pub feedstocks: Vec<FeedstockUse>,
     pub hydrogen: HydrogenUse,

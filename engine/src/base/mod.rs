@@ -8,16 +8,27 @@ mod emissions;
 mod figures;
 mod ledger;
 mod materials;
+mod plan;
+mod rate;
 mod result;
 mod returns;
 mod sales;
 mod selling_price;
+mod stages;
+mod years;
 
 use crate::failure::Failure;
 use crate::inputs::Inputs;
 use crate::trace::Recorder;
 
-use ledger::Ledger;
+pub(crate) use ledger::Ledger;
+pub(crate) use plan::Plan;
+pub(crate) use rate::Rate;
+pub(crate) use stages::Stages;
+
+use returns::Returns;
+use selling_price::{Asked, Situation};
+
 pub use result::{BaseAnalysis, CarbonIntensity, ElectricityUse, FeedstockUse, HydrogenUse, Opex, ProductResult};
 
 /// Works out the base analysis, telling `recorder` every step.
@@ -44,23 +55,15 @@ pub use result::{BaseAnalysis, CarbonIntensity, ElectricityUse, FeedstockUse, Hy
 /// ```
 pub fn analyse(inputs: &Inputs, recorder: &mut impl Recorder) -> Result<BaseAnalysis, Failure> {
     let ledger = &mut Ledger::new(recorder);
-    let investment = materials::investment(inputs, ledger)?;
-    let materials = materials::consumption(inputs, ledger)?;
-    let emissions = emissions::emissions(inputs, ledger)?;
-    let sales = sales::sales(inputs, &emissions, ledger)?;
-    let opex = materials::opex(inputs, &investment, &materials, ledger)?;
-    let cost = returns::cost(inputs, &investment, &opex, &sales, ledger)?;
-    let returns = returns::returns(inputs, &investment, &opex, &sales, ledger)?;
-    let break_even = selling_price::Situation {
-        inputs,
-        investment: &investment,
-        opex: &opex,
-        sales: &sales,
-        crf: cost.crf,
-        depreciation: returns.depreciation,
-        ci: emissions.ci.total,
+    let stages = Stages::of(inputs, ledger)?;
+    let rate = Rate::of(inputs, ledger)?;
+    let cost = returns::cost(inputs, &stages, rate, ledger)?;
+    let (returns, asked) = if inputs.has_equal_years() {
+        equal_years(inputs, &stages, cost.crf, ledger)?
+    } else {
+        different_years(&Plan::new(inputs, &stages, rate), ledger)?
     };
-    let asked = selling_price::selling_price(&break_even, ledger)?;
+    let Stages { investment, materials, emissions, sales, opex } = stages;
 
     Ok(BaseAnalysis {
         tci_usd: investment.tci,
@@ -81,6 +84,7 @@ pub fn analyse(inputs: &Inputs, recorder: &mut impl Recorder) -> Result<BaseAnal
         lcop_usd_per_t: cost.lcop,
         lcop_net_usd_per_t: cost.lcop_net,
         cash_flow_usd: returns.cash_flow,
+        cash_flow_first_year: returns.first_year,
         npv_usd: returns.npv,
         irr: returns.irr,
         payback_years: returns.payback,
@@ -89,4 +93,26 @@ pub fn analyse(inputs: &Inputs, recorder: &mut impl Recorder) -> Result<BaseAnal
         msp_usd_per_gj: asked.msp_per_energy,
         abatement_usd_per_t: asked.abatement,
     })
+}
+
+/// Returns and selling price in closed form: every year of operation is like the next.
+fn equal_years(
+    inputs: &Inputs,
+    stages: &Stages,
+    crf: f64,
+    ledger: &mut Ledger<'_, impl Recorder>,
+) -> Result<(Returns, Asked), Failure> {
+    let depreciation = returns::yearly_depreciation(inputs, &stages.investment, ledger)?;
+    let returns = returns::equal_returns(inputs, stages, depreciation, ledger)?;
+    let situation = Situation { inputs, stages };
+    let msp = situation.closed_form(crf, depreciation, ledger)?;
+    Ok((returns, situation.asked(msp, ledger)?))
+}
+
+/// Returns and selling price year by year.
+fn different_years(plan: &Plan<'_>, ledger: &mut Ledger<'_, impl Recorder>) -> Result<(Returns, Asked), Failure> {
+    let returns = years::returns(plan, ledger)?;
+    let situation = Situation { inputs: plan.inputs, stages: plan.stages };
+    let msp = situation.solved(plan, ledger)?;
+    Ok((returns, situation.asked(msp, ledger)?))
 }

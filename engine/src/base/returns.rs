@@ -9,8 +9,10 @@ use crate::trace::{Operand, Recorder};
 use super::figures as figure;
 use super::ledger::Ledger;
 use super::materials::Investment;
+use super::rate::Rate;
 use super::result::Opex;
 use super::sales::Sales;
+use super::stages::Stages;
 
 /// Levelized cost.
 pub(super) struct Cost {
@@ -22,14 +24,14 @@ pub(super) struct Cost {
 
 pub(super) fn cost(
     inputs: &Inputs,
-    investment: &Investment,
-    opex: &Opex,
-    sales: &Sales,
+    stages: &Stages,
+    rate: Rate,
     ledger: &mut Ledger<'_, impl Recorder>,
 ) -> Result<Cost, Failure> {
-    let (rate, years) = (inputs.economics.discount_rate, inputs.economics.lifetime_yr);
-    let crf = ledger.enter(&figure::CRF, finance::crf(rate, years), || {
-        vec![fields::DISCOUNT_RATE.operand(rate), fields::LIFETIME.operand(years.into())]
+    let Stages { investment, opex, sales, .. } = stages;
+    let years = inputs.economics.lifetime_yr;
+    let crf = ledger.enter(&figure::CRF, finance::crf(rate.value, years), || {
+        vec![rate.operand(), fields::LIFETIME.operand(years.into())]
     })?;
     let annual_capital = ledger.enter(&figure::ANNUAL_CAPITAL, investment.tci * crf, || {
         vec![figure::TCI.operand(investment.tci), figure::CRF.operand(crf)]
@@ -59,26 +61,36 @@ pub(super) fn main_production(inputs: &Inputs, sales: &Sales) -> Operand {
 
 /// What the investment returns.
 pub(super) struct Returns {
-    pub depreciation: f64,
     pub cash_flow: Vec<f64>,
+    pub first_year: i32,
     pub npv: f64,
     pub irr: Answer,
     pub payback: Answer,
     pub discounted_payback: Answer,
 }
 
-pub(super) fn returns(
+/// Depreciation of a year of operation, all of them being alike.
+pub(super) fn yearly_depreciation(
     inputs: &Inputs,
     investment: &Investment,
-    opex: &Opex,
-    sales: &Sales,
     ledger: &mut Ledger<'_, impl Recorder>,
-) -> Result<Returns, Failure> {
+) -> Result<f64, Failure> {
     let years = inputs.economics.lifetime_yr;
     let depreciation = finance::straight_line_depreciation(investment.tci, years);
-    let depreciation = ledger.enter(&figure::DEPRECIATION, depreciation, || {
+    ledger.enter(&figure::DEPRECIATION, depreciation, || {
         vec![figure::TCI.operand(investment.tci), fields::LIFETIME.operand(years.into())]
-    })?;
+    })
+}
+
+/// What the investment returns when every year of operation is like the next.
+pub(super) fn equal_returns(
+    inputs: &Inputs,
+    stages: &Stages,
+    depreciation: f64,
+    ledger: &mut Ledger<'_, impl Recorder>,
+) -> Result<Returns, Failure> {
+    let Stages { investment, opex, sales, .. } = stages;
+    let years = inputs.economics.lifetime_yr;
     let annual = annual_cash_flow(inputs, opex, sales, depreciation, ledger)?;
     let cash_flow = cash_flow(investment, annual, years, ledger)?;
     let rate = inputs.economics.discount_rate;
@@ -93,7 +105,7 @@ pub(super) fn returns(
     };
     let discounted_payback = finance::discounted_payback(rate, &cash_flow);
     Ok(Returns {
-        depreciation,
+        first_year: 0,
         npv: ledger.enter(&figure::NPV, finance::npv(rate, &cash_flow), discounted)?,
         irr: ledger.enter_answer(&figure::IRR, finance::irr(&cash_flow), flows)?,
         payback: ledger.enter_answer(&figure::PAYBACK, finance::payback(&cash_flow), flows)?,

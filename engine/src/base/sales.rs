@@ -1,10 +1,10 @@
 //! What the plant makes of its feedstocks, and what that earns.
 
-use crate::carbon::{conversion_efficiency, energy_share};
+use crate::carbon::{conversion_efficiency, energy_share, product_intensity};
 use crate::failure::Failure;
-use crate::inputs::{Inputs, Product, fields};
+use crate::inputs::{Allocation, Inputs, Product, fields};
 use crate::plant::{annual_amount, annual_money, price_with_premium};
-use crate::trace::Recorder;
+use crate::trace::{Operand, Recorder};
 
 use super::emissions::Emissions;
 use super::figures as figure;
@@ -12,11 +12,13 @@ use super::ledger::Ledger;
 use super::result::ProductResult;
 
 /// Products and revenue.
-pub(super) struct Sales {
+pub(crate) struct Sales {
     pub products: Vec<ProductResult>,
     pub production: f64,
     pub revenue: f64,
     pub co_product_revenue: f64,
+    /// The main product's carbon intensity.
+    pub main_ci: f64,
 }
 
 impl Sales {
@@ -37,6 +39,7 @@ pub(super) fn sales(
         products.push(one.result(ledger)?);
     }
     Ok(Sales {
+        main_ci: products[0].ci_g_per_mj.unwrap_or(emissions.ci.total),
         production: production(&products, ledger)?,
         revenue: revenue(&figure::REVENUE, &products, ledger)?,
         co_product_revenue: revenue(&figure::CO_PRODUCT_REVENUE, &products[1..], ledger)?,
@@ -93,7 +96,8 @@ impl One<'_> {
         let cce = self.conversion_efficiency(ledger)?;
         let share = self.energy_share(ledger)?;
         let emissions = self.allocated_emissions(share, ledger)?;
-        let price = self.price(ledger)?;
+        let ci = self.carbon_intensity(production, emissions, ledger)?;
+        let price = self.price(ci, ledger)?;
         let revenue = self.revenue(production, price, ledger)?;
         Ok(ProductResult {
             code: self.product.code.clone(),
@@ -103,6 +107,7 @@ impl One<'_> {
             usd_per_yr: revenue,
             energy_share: share,
             co2e_t_per_yr: emissions,
+            ci_g_per_mj: ci,
         })
     }
 
@@ -140,25 +145,77 @@ impl One<'_> {
         })
     }
 
-    fn allocated_emissions(&self, share: f64, ledger: &mut Ledger<'_, impl Recorder>) -> Result<f64, Failure> {
+    fn allocated_emissions(&self, energy_share: f64, ledger: &mut Ledger<'_, impl Recorder>) -> Result<f64, Failure> {
         let (code, total) = (&self.product.code, self.emissions.total);
+        let (figure, share) = match self.inputs.carbon.allocated_by() {
+            Allocation::Energy => (&figure::ENERGY_SHARE, energy_share),
+            Allocation::Mass => (&figure::MASS_SHARE, self.mass_share(ledger)?),
+            Allocation::EconomicValue => (&figure::VALUE_SHARE, self.value_share(ledger)?),
+        };
         ledger.enter_of(&figure::ALLOCATED_EMISSIONS, code, total * share, || {
-            vec![figure::EMISSIONS.operand(total), figure::ENERGY_SHARE.operand_of(code, share)]
+            vec![figure::EMISSIONS.operand(total), figure.operand_of(code, share)]
         })
     }
 
-    fn price(&self, ledger: &mut Ledger<'_, impl Recorder>) -> Result<f64, Failure> {
+    fn mass_share(&self, ledger: &mut Ledger<'_, impl Recorder>) -> Result<f64, Failure> {
+        let weight = |product: &Product| product.yield_kg_per_kg;
+        let share = weight(self.product) / self.inputs.products.iter().map(weight).sum::<f64>();
+        ledger.enter_of(&figure::MASS_SHARE, &self.product.code, share, || {
+            let products = self.inputs.products.iter();
+            products.map(|product| fields::PRODUCT_YIELD.operand_of(&product.code, product.yield_kg_per_kg)).collect()
+        })
+    }
+
+    /// Prices are taken before the premium, which depends on the carbon intensity that is sought.
+    fn value_share(&self, ledger: &mut Ledger<'_, impl Recorder>) -> Result<f64, Failure> {
+        let weight = |product: &Product| product.price_usd_per_t * product.yield_kg_per_kg;
+        let share = weight(self.product) / self.inputs.products.iter().map(weight).sum::<f64>();
+        ledger.enter_of(&figure::VALUE_SHARE, &self.product.code, share, || {
+            let products = self.inputs.products.iter();
+            let terms = products.flat_map(|product| {
+                [
+                    fields::PRODUCT_PRICE.operand_of(&product.code, product.price_usd_per_t),
+                    fields::PRODUCT_YIELD.operand_of(&product.code, product.yield_kg_per_kg),
+                ]
+            });
+            terms.collect()
+        })
+    }
+
+    /// The product's own carbon intensity, where emissions are not shared by energy and it is made.
+    fn carbon_intensity(
+        &self,
+        production: f64,
+        emissions: f64,
+        ledger: &mut Ledger<'_, impl Recorder>,
+    ) -> Result<Option<f64>, Failure> {
+        if self.inputs.carbon.allocated_by() == Allocation::Energy || production == 0.0 {
+            return Ok(None);
+        }
+        let Product { code, energy_mj_per_kg, .. } = self.product;
+        let ci = product_intensity(emissions, production, *energy_mj_per_kg);
+        let ci = ledger.enter_of(&figure::PRODUCT_CI, code, ci, || {
+            vec![
+                figure::ALLOCATED_EMISSIONS.operand_of(code, emissions),
+                figure::PRODUCTION.operand_of(code, production),
+                fields::PRODUCT_ENERGY.operand_of(code, *energy_mj_per_kg),
+            ]
+        })?;
+        Ok(Some(ci))
+    }
+
+    fn price(&self, own_ci: Option<f64>, ledger: &mut Ledger<'_, impl Recorder>) -> Result<f64, Failure> {
         let Product { code, price_usd_per_t, .. } = self.product;
         let sensitivity = self.product.price_sensitivity_usd_per_t_per_g_per_mj;
         let fossil_ci = self.inputs.fossil.ci_g_per_mj;
-        let ci = self.emissions.ci.total;
+        let ci = own_ci.unwrap_or(self.emissions.ci.total);
         let price = price_with_premium(*price_usd_per_t, sensitivity, fossil_ci, ci);
         ledger.enter_of(&figure::PRICE, code, price, || {
             vec![
                 fields::PRODUCT_PRICE.operand_of(code, *price_usd_per_t),
                 fields::PRICE_SENSITIVITY.operand_of(code, sensitivity),
                 fields::FOSSIL_CI.operand(fossil_ci),
-                figure::CI.operand(ci),
+                ci_operand(code, own_ci, ci),
             ]
         })
     }
@@ -170,4 +227,9 @@ impl One<'_> {
             vec![figure::PRODUCTION.operand_of(code, production), figure::PRICE.operand_of(code, price)]
         })
     }
+}
+
+/// The carbon intensity of a product as an operand: its own, or the plant's.
+pub(super) fn ci_operand(code: &str, own: Option<f64>, ci: f64) -> Operand {
+    if own.is_some() { figure::PRODUCT_CI.operand_of(code, ci) } else { figure::CI.operand(ci) }
 }

@@ -4,13 +4,17 @@
 //! year t, year 0 being the investment.
 
 mod breakeven;
+mod depreciation;
 mod irr;
+mod loan;
 mod payback;
 mod polynomial;
 
 pub use breakeven::{gross_for_cash_flow, required_annual_cash_flow};
+pub use depreciation::{depreciation, macrs};
 pub use irr::irr;
-pub use payback::{discounted_payback, payback};
+pub use loan::{Loan, instalment};
+pub use payback::{discounted_payback, payback, repaid};
 
 /// The share of an investment that repays it with interest in equal yearly parts.
 ///
@@ -54,6 +58,38 @@ pub fn crf(rate: f64, years: u32) -> f64 {
 pub fn npv(rate: f64, cash_flow: &[f64]) -> f64 {
     let discount = 1.0 / (1.0 + rate);
     polynomial::value(cash_flow, discount)
+}
+
+/// What a cash flow that begins in year `first_year` is worth in year 0.
+///
+/// # Formula
+///
+/// `NPV = (1+r)^−t₁ · Σ CF_s / (1+r)^s`, s from 0: years of construction before year 0 gain interest.
+///
+/// ```
+/// use safire_engine::finance::npv_from;
+/// assert_eq!(npv_from(-1, 0.25, &[-80.0, 0.0, 125.0]), 0.0);
+/// ```
+pub fn npv_from(first_year: i32, rate: f64, cash_flow: &[f64]) -> f64 {
+    npv(rate, cash_flow) * (1.0 + rate).powi(-first_year)
+}
+
+/// The weighted average cost of capital, after tax.
+///
+/// # Formula
+///
+/// `WACC = (1 − d) · r + d · r_d · (1 − τ)`
+///
+/// # Source
+///
+/// Short, Packey and Holt, NREL/TP-462-5173, 1995, section 2.
+///
+/// ```
+/// use safire_engine::finance::weighted_cost_of_capital;
+/// assert_eq!(weighted_cost_of_capital(0.10, 0.5, 0.08, 0.25), 0.08);
+/// ```
+pub fn weighted_cost_of_capital(equity_rate: f64, debt_share: f64, debt_rate: f64, tax_rate: f64) -> f64 {
+    (1.0 - debt_share) * equity_rate + debt_share * debt_rate * (1.0 - tax_rate)
 }
 
 /// Depreciation per year, in equal parts over the lifetime.

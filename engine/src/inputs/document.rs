@@ -5,50 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::units::Quantity;
-
-use super::fields::{self, Field};
 use super::object::{few, objects_only};
-
-/// A leaf of the document: its field and what is given for it.
-pub(crate) type Leaf<'a> = (&'static Field, &'a Option<Quantity>);
-
-/// Declares a section whose members are all quantities, together with the field behind each member.
-macro_rules! section {
-    ($(#[$doc:meta])* $name:ident [$expecting:literal] { $($(#[$member_doc:meta])* $member:ident: $field:ident,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-        #[serde(remote = "Self", default, deny_unknown_fields, expecting = $expecting)]
-        pub struct $name {
-            $(
-                $(#[$member_doc])*
-                #[serde(skip_serializing_if = "Option::is_none")]
-                pub $member: Option<Quantity>,
-            )+
-        }
-
-        objects_only!($name);
-
-        impl $name {
-            /// Whether nothing is given.
-            pub fn is_empty(&self) -> bool {
-                self.leaves().iter().all(|(_, given)| given.is_none())
-            }
-
-            pub(crate) fn leaves(&self) -> Vec<Leaf<'_>> {
-                vec![$((&fields::$field, &self.$member)),+]
-            }
-
-            fn fill_from(&mut self, other: &Self) {
-                $(
-                    if self.$member.is_none() {
-                        self.$member.clone_from(&other.$member);
-                    }
-                )+
-            }
-        }
-    };
-}
+use super::section::{Chosen, Leaf, section};
+use super::switches::{CarbonInputs, FinanceInputs, PolicyInputs};
 
 section! {
     /// The plant as a whole.
@@ -73,6 +32,8 @@ section! {
         carbon_content: FEEDSTOCK_CARBON,
         /// Carbon intensity of its supply, e.g. in gCO2e/kg.
         ci: FEEDSTOCK_CI,
+        /// Lower heating value, e.g. in MJ/kg; only the energy balance asks for it.
+        energy_content: FEEDSTOCK_ENERGY,
     }
 }
 
@@ -185,6 +146,11 @@ impl UtilityInputs {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(description = "A scenario's inputs. Whatever is left out comes from the default set.")]
 #[serde(remote = "Self", default, deny_unknown_fields, expecting = "an object with the scenario's inputs")]
+#[schema(example = json!({
+    "plant": { "capacity": { "value": 250, "unit": "kt/yr" } },
+    "feedstocks": { "UCO": { "price": { "value": 1.1, "unit": "USD/kg" } } },
+    "economics": { "discount_rate": { "value": 9, "unit": "%" } },
+}))]
 pub struct InputDocument {
     /// The plant as a whole.
     #[serde(skip_serializing_if = "PlantInputs::is_empty")]
@@ -207,6 +173,15 @@ pub struct InputDocument {
     /// The fossil jet fuel to compare with.
     #[serde(skip_serializing_if = "FossilInputs::is_empty")]
     pub fossil: FossilInputs,
+    /// How the investment is financed, depreciated and taxed; the profile `safire` where left out.
+    #[serde(skip_serializing_if = "FinanceInputs::is_empty")]
+    pub finance: FinanceInputs,
+    /// Incentives that enter the cash flow; none where left out.
+    #[serde(skip_serializing_if = "PolicyInputs::is_empty")]
+    pub policy: PolicyInputs,
+    /// How emissions are found and shared; by inventory and energy where left out.
+    #[serde(skip_serializing_if = "CarbonInputs::is_empty")]
+    pub carbon: CarbonInputs,
 }
 
 objects_only!(UtilityInputs, InputDocument);
@@ -227,6 +202,23 @@ impl InputDocument {
         }
         add(None, self.economics.leaves());
         add(None, self.fossil.leaves());
+        add(None, self.finance.leaves());
+        add(None, self.policy.leaves());
+        add(None, self.carbon.leaves());
+        all
+    }
+
+    /// Every choice that is made, with its pointer.
+    pub(crate) fn choices(&self) -> Vec<Chosen> {
+        let mut all = Vec::new();
+        let sections = [
+            ("/finance", self.finance.choices()),
+            ("/policy", self.policy.choices()),
+            ("/carbon", self.carbon.choices()),
+        ];
+        for (section, choices) in sections {
+            all.extend(choices.into_iter().map(|(name, code)| (format!("{section}/{name}"), code)));
+        }
         all
     }
 
@@ -242,6 +234,9 @@ impl InputDocument {
         fill_map(&mut self.products, &other.products, ProductInputs::fill_from);
         self.economics.fill_from(&other.economics);
         self.fossil.fill_from(&other.fossil);
+        self.finance.fill_from(&other.finance);
+        self.policy.fill_from(&other.policy);
+        self.carbon.fill_from(&other.carbon);
     }
 }
 

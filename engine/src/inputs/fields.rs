@@ -87,6 +87,29 @@ impl Field {
         Self { absence, ..self }
     }
 
+    /// A switch, which a profile or a convention gives where the user does not.
+    const fn switch(
+        place: (&'static str, &'static str),
+        label: &'static str,
+        symbol: &'static str,
+        group: Group,
+        range: Range,
+    ) -> Self {
+        Self::required(place, label, symbol, group, range).absent(Absence::Accepted)
+    }
+
+    const fn calendar_year(name: &'static str, label: &'static str, symbol: &'static str) -> Self {
+        Self::switch((POLICY, name), label, symbol, Group::Time, YEARS)
+    }
+
+    const fn escalation(name: &'static str, label: &'static str, symbol: &'static str) -> Self {
+        Self::switch((FINANCE, name), label, symbol, Group::Ratio, Range::from_to(-0.2, 0.5))
+    }
+
+    const fn construction(name: &'static str, label: &'static str, symbol: &'static str) -> Self {
+        Self::switch((FINANCE, name), label, symbol, Group::Ratio, Range::from_to(0.0, 1.0))
+    }
+
     /// The input at a JSON pointer into the document, such as `/products/jet/yield`.
     ///
     /// ```
@@ -147,6 +170,14 @@ const ELECTRICITY: &str = "/utilities/electricity";
 const PRODUCT: &str = "/products/*";
 const ECONOMICS: &str = "/economics";
 const FOSSIL: &str = "/fossil";
+const FINANCE: &str = "/finance";
+const POLICY: &str = "/policy";
+const CARBON: &str = "/carbon";
+/// The sections of switches: a plain scenario has none of them.
+pub(crate) const SWITCHES: [&str; 3] = [FINANCE, POLICY, CARBON];
+
+/// Calendar years that a plant may run in.
+const YEARS: Range = Range::whole(1990.0, 2200.0);
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident = $field:expr;)+) => {
@@ -173,6 +204,8 @@ fields! {
     FEEDSTOCK_CARBON = Field::required((FEEDSTOCK, "carbon_content"), "feedstock carbon content", "c_f", Group::MassYield, Range::from_to(0.0, 1.0));
     /// Emissions of growing, collecting and moving a feedstock; negative for avoided emissions.
     FEEDSTOCK_CI = Field::required((FEEDSTOCK, "ci"), "feedstock CI", "CI_f", Group::CiPerMass, Range::from_to(-1e4, 1e5));
+    /// Lower heating value of a feedstock; wet ones have little. Only the energy balance needs it.
+    FEEDSTOCK_ENERGY = Field::required((FEEDSTOCK, "energy_content"), "feedstock energy content", "e_f", Group::EnergyContent, Range::from_to(0.0, 150.0)).absent(Absence::Accepted);
 
     /// Price of hydrogen; never paid for taking it.
     HYDROGEN_PRICE = Field::required((HYDROGEN, "price"), "hydrogen price", "p_H2", Group::PricePerMass, Range::from_to(0.0, 1e6));
@@ -223,4 +256,69 @@ fields! {
     FOSSIL_PRICE = Field::required((FOSSIL, "price"), "fossil jet price", "p_fossil", Group::PricePerMass, Range::from_to(0.0, 1e5));
     /// Lower heating value of fossil jet fuel.
     FOSSIL_ENERGY = Field::required((FOSSIL, "energy_content"), "fossil jet energy content", "e_fossil", Group::EnergyContent, Range::from_to(1.0, 150.0));
+
+    /// Calendar year of the first year of operation: what incentives with a last year count from.
+    FIRST_YEAR = Field::switch((FINANCE, "first_year"), "first year of operation", "Y_1", Group::Time, YEARS);
+    /// Share of the investment spent in the first year of construction.
+    CONSTRUCTION_1 = Field::construction("construction_year_1", "share of capital in construction year 1", "k_1");
+    /// Share of the investment spent in the second year of construction.
+    CONSTRUCTION_2 = Field::construction("construction_year_2", "share of capital in construction year 2", "k_2");
+    /// Share of the investment spent in the third year of construction.
+    CONSTRUCTION_3 = Field::construction("construction_year_3", "share of capital in construction year 3", "k_3");
+    /// Share of the investment spent in the fourth year of construction.
+    CONSTRUCTION_4 = Field::construction("construction_year_4", "share of capital in construction year 4", "k_4");
+    /// Share of the investment spent in the fifth year of construction.
+    CONSTRUCTION_5 = Field::construction("construction_year_5", "share of capital in construction year 5", "k_5");
+    /// Part of the first year of operation that is start-up.
+    STARTUP_TIME = Field::switch((FINANCE, "startup_time"), "start-up time", "u", Group::Time, Range::from_to(0.0, 1.0));
+    /// Revenue during start-up per ordinary revenue.
+    STARTUP_REVENUE = Field::switch((FINANCE, "startup_revenue"), "revenue during start-up", "u_R", Group::Ratio, Range::from_to(0.0, 1.0));
+    /// Variable cost during start-up per ordinary one; off-specification runs cost more than they earn.
+    STARTUP_VARIABLE_COST = Field::switch((FINANCE, "startup_variable_cost"), "variable cost during start-up", "u_V", Group::Ratio, Range::from_to(0.0, 2.0));
+    /// Fixed cost during start-up per ordinary one.
+    STARTUP_FIXED_COST = Field::switch((FINANCE, "startup_fixed_cost"), "fixed cost during start-up", "u_F", Group::Ratio, Range::from_to(0.0, 2.0));
+    /// Years of straight-line depreciation.
+    DEPRECIATION_PERIOD = Field::switch((FINANCE, "depreciation_period"), "depreciation period", "n_D", Group::Time, Range::whole(1.0, 100.0));
+    /// The greatest share of a year's taxable income that carried losses may cancel; 0.8 in the US since 2018.
+    LOSS_LIMIT = Field::switch((FINANCE, "loss_limit"), "limit of loss use", "l", Group::Ratio, Range::from_to(0.0, 1.0));
+    /// Share of the investment that is borrowed.
+    DEBT_SHARE = Field::switch((FINANCE, "debt_share"), "debt share", "d", Group::Ratio, Range::from_to(0.0, 1.0));
+    /// Interest on debt.
+    DEBT_RATE = Field::switch((FINANCE, "debt_rate"), "interest on debt", "r_d", Group::Ratio, Range::from_to(0.0, 1.0));
+    /// Years of operation in which debt is repaid, at most the lifetime.
+    DEBT_TERM = Field::switch((FINANCE, "debt_term"), "debt term", "n_d", Group::Time, Range::whole(1.0, 100.0));
+    /// General inflation; 0 means a real cash flow.
+    INFLATION = Field::switch((FINANCE, "inflation"), "inflation", "i", Group::Ratio, Range::from_to(0.0, 1.0));
+    /// Rise of feedstock prices above inflation.
+    FEEDSTOCK_ESCALATION = Field::escalation("feedstock_escalation", "feedstock escalation", "g_f");
+    /// Rise of the hydrogen price above inflation.
+    HYDROGEN_ESCALATION = Field::escalation("hydrogen_escalation", "hydrogen escalation", "g_H2");
+    /// Rise of the electricity price above inflation.
+    ELECTRICITY_ESCALATION = Field::escalation("electricity_escalation", "electricity escalation", "g_el");
+    /// Rise of the main product's price above inflation.
+    MAIN_PRODUCT_ESCALATION = Field::escalation("main_product_escalation", "main-product escalation", "g_main");
+    /// Rise of the co-products' prices above inflation.
+    CO_PRODUCT_ESCALATION = Field::escalation("co_product_escalation", "co-product escalation", "g_co");
+    /// Rise of the fixed cost above inflation.
+    FIXED_COST_ESCALATION = Field::escalation("fixed_cost_escalation", "fixed-cost escalation", "g_F");
+
+    /// Paid per tonne of CO2e avoided.
+    CARBON_PRICE = Field::switch((POLICY, "carbon_price"), "carbon price", "p_CO2", Group::PricePerMass, Range::from_to(0.0, 1e5));
+    /// First calendar year of the carbon price.
+    CARBON_PRICE_FIRST_YEAR = Field::calendar_year("carbon_price_first_year", "first year of the carbon price", "Y_a");
+    /// Last calendar year of the carbon price.
+    CARBON_PRICE_LAST_YEAR = Field::calendar_year("carbon_price_last_year", "last year of the carbon price", "Y_b");
+    /// Paid per tonne of main product.
+    PRODUCTION_INCENTIVE = Field::switch((POLICY, "production_incentive"), "production incentive", "b", Group::PricePerMass, Range::from_to(0.0, 1e5));
+    /// First calendar year of the production incentive.
+    PRODUCTION_INCENTIVE_FIRST_YEAR = Field::calendar_year("production_incentive_first_year", "first year of the production incentive", "Y_a");
+    /// Last calendar year of the production incentive.
+    PRODUCTION_INCENTIVE_LAST_YEAR = Field::calendar_year("production_incentive_last_year", "last year of the production incentive", "Y_b");
+    /// Price of an EU ETS allowance, a tonne of CO2.
+    EU_ALLOWANCE_PRICE = Field::switch((POLICY, "eu_allowance_price"), "EU allowance price", "p_EUA", Group::PricePerMass, Range::from_to(0.0, 1e5));
+    /// Share of the EU ETS allowances' value that reaches the producer.
+    EU_PASS_THROUGH = Field::switch((POLICY, "eu_pass_through"), "EU pass-through", "h", Group::Ratio, Range::from_to(0.0, 1.0));
+
+    /// A default life-cycle value, instead of the inventory.
+    DEFAULT_CI = Field::switch((CARBON, "default_ci"), "default life-cycle CI", "CI_default", Group::CiPerFuelEnergy, Range::from_to(-500.0, 1000.0));
 }

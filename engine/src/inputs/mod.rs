@@ -6,9 +6,16 @@
 mod balance;
 mod document;
 pub mod fields;
+mod finance;
 pub(crate) mod object;
+mod place;
 mod pointer;
+mod profile;
 mod resolve;
+mod section;
+mod sources;
+mod switched;
+mod switches;
 mod values;
 mod vary;
 pub(crate) mod violation;
@@ -18,7 +25,13 @@ pub use document::{
     EconomicInputs, ElectricityInputs, FeedstockInputs, FossilInputs, HydrogenInputs, InputDocument, PlantInputs,
     ProductInputs, UtilityInputs,
 };
-pub use resolve::{Resolved, ResolvedInput, Source, outline, resolve};
+pub use finance::{Carbon, Escalation, Finance, Offer, Policy};
+pub use resolve::{Resolved, outline, resolve};
+pub use sources::{ResolvedChoice, ResolvedInput, Source};
+pub use switches::{
+    Allocation, CarbonInputs, CleanFuelCredit, Depreciation, FinanceInputs, Financing, FuelKind, Losses, Payback,
+    PolicyInputs, Profile, SafAllowances,
+};
 pub use values::{Economics, Electricity, Feedstock, Fossil, Hydrogen, Inputs, Plant, Product, Values};
 pub(crate) use vary::{Place, Variation};
 pub use violation::{Allowed, Invalid, Violation, code};

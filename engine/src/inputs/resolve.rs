@@ -1,10 +1,5 @@
 //! Merging a document over its defaults, and checking every number on the way in.
 
-use std::collections::HashSet;
-
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
 use crate::units::Quantity;
 
 use super::balance;
@@ -13,31 +8,11 @@ use super::document::{
     ProductInputs,
 };
 use super::fields::{self, Absence, Field};
+use super::sources::{ResolvedChoice, ResolvedInput, Sources};
+use super::switched;
+use super::switches::{FinanceInputs, Profile};
 use super::values::{Economics, Electricity, Feedstock, Fossil, Hydrogen, Inputs, Plant, Product, Values};
 use super::violation::{Invalid, Refusal, Violation};
-
-/// Where a value came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// The user gave it.
-    User,
-    /// The default set, or a convention, filled it in.
-    Default,
-}
-
-/// One number that the calculation used, as it was given.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct ResolvedInput {
-    /// Where it is in the document, as a JSON pointer.
-    pub pointer: String,
-    /// The number as given.
-    pub value: f64,
-    /// Its unit as given.
-    pub unit: String,
-    /// Who gave it.
-    pub source: Source,
-}
 
 /// A complete and valid scenario.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +21,8 @@ pub struct Resolved {
     pub inputs: Inputs,
     /// Every number as given, with its source, in the order of the document.
     pub values: Vec<ResolvedInput>,
+    /// Every choice of a method, with its source.
+    pub choices: Vec<ResolvedChoice>,
     document: InputDocument,
 }
 
@@ -56,7 +33,8 @@ impl Resolved {
     }
 }
 
-/// Merges `given` field by field over `defaults`, converts it to base units and checks all of it.
+/// Merges `given` field by field over its finance profile and over `defaults`, converts it to base units and
+/// checks all of it.
 ///
 /// A product or feedstock that is not among the defaults is added to them.
 ///
@@ -69,7 +47,8 @@ impl Resolved {
 /// assert_eq!(refused.violations()[0].code, "required");
 /// ```
 pub fn resolve(given: &InputDocument, defaults: Option<&InputDocument>) -> Result<Resolved, Invalid> {
-    let merged = merge(given, defaults);
+    let profile = profile(given, defaults);
+    let merged = merged(given, profile.as_ref(), defaults);
 
     let mut door = Door::complete();
     let values = door.values(&merged);
@@ -77,9 +56,50 @@ pub fn resolve(given: &InputDocument, defaults: Option<&InputDocument>) -> Resul
     door.violations.extend(balance::carbon(&values));
     door.violations.extend(balance::something_is_made(&values.products));
     door.violations.extend(balance::main_product(&merged, &values.products));
+    door.violations.extend(switched::violations(given, &values));
     Invalid::unless_empty(door.violations)?;
 
-    Ok(Resolved { inputs: Inputs(values), values: sources(&merged, given), document: merged })
+    let sources = Sources::of(given, profile.as_ref());
+    Ok(Resolved {
+        inputs: Inputs(values),
+        values: sources.values(&merged),
+        choices: sources.choices(&merged),
+        document: merged,
+    })
+}
+
+/// What the finance profile gives, where finance is mentioned at all.
+fn profile(given: &InputDocument, defaults: Option<&InputDocument>) -> Option<InputDocument> {
+    let theirs = defaults.map(|set| &set.finance);
+    if given.finance.is_empty() && theirs.is_none_or(FinanceInputs::is_empty) {
+        return None;
+    }
+    let named = given.finance.profile.or(theirs.and_then(|finance| finance.profile));
+    Some(named.unwrap_or(Profile::Safire).document())
+}
+
+fn merged(given: &InputDocument, profile: Option<&InputDocument>, defaults: Option<&InputDocument>) -> InputDocument {
+    let mut merged = given.clone();
+    if let Some(profile) = profile {
+        merged.economics.fill_from(&profile.economics);
+    }
+    if let Some(defaults) = defaults {
+        merged.fill_from(&defaults_beside(given, defaults));
+    }
+    if let Some(profile) = profile {
+        merged.finance.fill_from_profile(&profile.finance);
+    }
+    fill_conventions(&mut merged);
+    merged
+}
+
+/// The defaults without the inventory of emissions, where a default life-cycle value takes its place.
+fn defaults_beside(given: &InputDocument, defaults: &InputDocument) -> InputDocument {
+    let mut defaults = defaults.clone();
+    if given.carbon.default_ci.is_some() {
+        switched::inventory(&mut defaults).into_iter().for_each(|(_, ci)| *ci = None);
+    }
+    defaults
 }
 
 /// Every number that `given` and its defaults hold, with its source; complete or not, right or not.
@@ -93,16 +113,8 @@ pub fn resolve(given: &InputDocument, defaults: Option<&InputDocument>) -> Resul
 /// assert_eq!(pointers, ["/plant/capacity", "/fossil/ci"]);
 /// ```
 pub fn outline(given: &InputDocument, defaults: Option<&InputDocument>) -> Vec<ResolvedInput> {
-    sources(&merge(given, defaults), given)
-}
-
-fn merge(given: &InputDocument, defaults: Option<&InputDocument>) -> InputDocument {
-    let mut merged = given.clone();
-    if let Some(defaults) = defaults {
-        merged.fill_from(defaults);
-    }
-    fill_conventions(&mut merged);
-    merged
+    let profile = profile(given, defaults);
+    Sources::of(given, profile.as_ref()).values(&merged(given, profile.as_ref(), defaults))
 }
 
 impl InputDocument {
@@ -141,44 +153,30 @@ fn convention(field: &Field, given: &mut Option<Quantity>) {
     }
 }
 
-fn sources(merged: &InputDocument, given: &InputDocument) -> Vec<ResolvedInput> {
-    let leaves = given.leaves();
-    let by_user: HashSet<(Option<&str>, &str, &str)> = leaves
-        .iter()
-        .filter(|(_, (_, quantity))| quantity.is_some())
-        .map(|(code, (field, _))| (*code, field.section, field.name))
-        .collect();
-    let mut values = Vec::new();
-    for (code, (field, quantity)) in merged.leaves() {
-        let Some(quantity) = quantity else { continue };
-        let from_user = by_user.contains(&(code, field.section, field.name));
-        values.push(ResolvedInput {
-            pointer: field.pointer(code),
-            value: quantity.value,
-            unit: quantity.unit.clone(),
-            source: if from_user { Source::User } else { Source::Default },
-        });
-    }
-    values
-}
-
 /// Takes numbers in and keeps what is wrong with them. A refused or absent number becomes NaN, which
 /// leaves this module only together with the violations.
-struct Door {
+pub(super) struct Door {
     complete: bool,
+    /// Whether emissions are found by inventory, so that its parts are needed.
+    inventory: bool,
     violations: Vec<Violation>,
 }
 
 impl Door {
     fn complete() -> Self {
-        Self { complete: true, violations: Vec::new() }
+        Self { complete: true, inventory: true, violations: Vec::new() }
     }
 
     fn draft() -> Self {
         Self { complete: false, ..Self::complete() }
     }
 
-    fn number(&mut self, field: &'static Field, code: Option<&str>, given: &Option<Quantity>) -> f64 {
+    /// A part of the inventory of emissions; 0 where a default life-cycle value takes its place.
+    fn emission(&mut self, field: &'static Field, code: Option<&str>, given: &Option<Quantity>) -> f64 {
+        if given.is_none() && !self.inventory { 0.0 } else { self.number(field, code, given) }
+    }
+
+    pub(super) fn number(&mut self, field: &'static Field, code: Option<&str>, given: &Option<Quantity>) -> f64 {
         let refusal = Refusal { field, code };
         let Some(given) = given else {
             if self.complete && field.absence == Absence::Refused {
@@ -195,7 +193,18 @@ impl Door {
         }
     }
 
+    pub(super) fn optional(
+        &mut self,
+        field: &'static Field,
+        code: Option<&str>,
+        given: &Option<Quantity>,
+    ) -> Option<f64> {
+        let number = self.number(field, code, given);
+        given.as_ref().map(|_| number)
+    }
+
     fn values(&mut self, document: &InputDocument) -> Values {
+        self.inventory = document.carbon.default_ci.is_none();
         Values {
             plant: self.plant(&document.plant),
             feedstocks: self.feedstocks(document),
@@ -204,6 +213,9 @@ impl Door {
             products: self.products(document),
             economics: self.economics(&document.economics),
             fossil: self.fossil(&document.fossil),
+            finance: self.finance(&document.finance),
+            policy: self.policy(&document.policy),
+            carbon: self.carbon(&document.carbon),
         }
     }
 
@@ -211,7 +223,7 @@ impl Door {
         Plant {
             capacity_t_per_yr: self.number(&fields::CAPACITY, None, &given.capacity),
             load_hours_per_yr: self.number(&fields::LOAD_HOURS, None, &given.load_hours),
-            process_ci_g_per_mj: self.number(&fields::PROCESS_CI, None, &given.process_ci),
+            process_ci_g_per_mj: self.emission(&fields::PROCESS_CI, None, &given.process_ci),
         }
     }
 
@@ -227,7 +239,8 @@ impl Door {
             price_usd_per_t: self.number(&fields::FEEDSTOCK_PRICE, of, &given.price),
             yield_kg_per_kg: self.number(&fields::FEEDSTOCK_YIELD, of, &given.r#yield),
             carbon_kg_per_kg: self.number(&fields::FEEDSTOCK_CARBON, of, &given.carbon_content),
-            ci_g_per_kg: self.number(&fields::FEEDSTOCK_CI, of, &given.ci),
+            ci_g_per_kg: self.emission(&fields::FEEDSTOCK_CI, of, &given.ci),
+            energy_mj_per_kg: self.optional(&fields::FEEDSTOCK_ENERGY, of, &given.energy_content),
         }
     }
 
@@ -235,7 +248,7 @@ impl Door {
         Hydrogen {
             price_usd_per_t: self.number(&fields::HYDROGEN_PRICE, None, &given.price),
             yield_kg_per_kg: self.number(&fields::HYDROGEN_YIELD, None, &given.r#yield),
-            ci_g_per_kg: self.number(&fields::HYDROGEN_CI, None, &given.ci),
+            ci_g_per_kg: self.emission(&fields::HYDROGEN_CI, None, &given.ci),
         }
     }
 
@@ -243,7 +256,7 @@ impl Door {
         Electricity {
             price_usd_per_mwh: self.number(&fields::ELECTRICITY_PRICE, None, &given.price),
             yield_mwh_per_t: self.number(&fields::ELECTRICITY_YIELD, None, &given.r#yield),
-            ci_g_per_kwh: self.number(&fields::ELECTRICITY_CI, None, &given.ci),
+            ci_g_per_kwh: self.emission(&fields::ELECTRICITY_CI, None, &given.ci),
         }
     }
 
@@ -257,14 +270,13 @@ impl Door {
 
     fn product(&mut self, code: &str, given: &ProductInputs) -> Product {
         let of = Some(code);
-        let density = self.number(&fields::PRODUCT_DENSITY, of, &given.density);
         Product {
             code: code.to_owned(),
             price_usd_per_t: self.number(&fields::PRODUCT_PRICE, of, &given.price),
             yield_kg_per_kg: self.number(&fields::PRODUCT_YIELD, of, &given.r#yield),
             carbon_kg_per_kg: self.number(&fields::PRODUCT_CARBON, of, &given.carbon_content),
             energy_mj_per_kg: self.number(&fields::PRODUCT_ENERGY, of, &given.energy_content),
-            density_kg_per_m3: given.density.as_ref().map(|_| density),
+            density_kg_per_m3: self.optional(&fields::PRODUCT_DENSITY, of, &given.density),
             price_sensitivity_usd_per_t_per_g_per_mj: self.number(
                 &fields::PRICE_SENSITIVITY,
                 of,

@@ -4,6 +4,8 @@ use std::ops::Deref;
 
 use serde::Serialize;
 
+use super::finance::{Carbon, Finance, Policy};
+
 /// Inputs that passed every check. Readable like [`Values`], never changeable: nothing but
 /// [`resolve`](super::resolve) makes one, so a formula that takes `Inputs` needs no checks of its own.
 ///
@@ -44,9 +46,24 @@ pub struct Values {
     pub economics: Economics,
     /// The fossil jet fuel to compare with.
     pub fossil: Fossil,
+    // What is left out as long as it says nothing keeps the fingerprints of runs from before it existed.
+    /// How the investment is financed, depreciated and taxed.
+    #[serde(skip_serializing_if = "Finance::is_simple")]
+    pub finance: Finance,
+    /// Incentives that enter the cash flow.
+    #[serde(skip_serializing_if = "Policy::is_empty")]
+    pub policy: Policy,
+    /// How emissions are found and shared.
+    #[serde(skip_serializing_if = "Carbon::is_empty")]
+    pub carbon: Carbon,
 }
 
 impl Values {
+    /// Whether every year of operation is like the next, so that the closed forms hold.
+    pub fn has_equal_years(&self) -> bool {
+        self.finance.is_simple() && !self.policy.pays()
+    }
+
     /// The product whose selling price is asked for.
     pub fn main_product(&self) -> &Product {
         &self.products[0]
@@ -77,6 +94,9 @@ pub struct Feedstock {
     pub carbon_kg_per_kg: f64,
     /// Carbon intensity of its supply.
     pub ci_g_per_kg: f64,
+    /// Lower heating value, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy_mj_per_kg: Option<f64>,
 }
 
 /// Hydrogen bought by the plant.

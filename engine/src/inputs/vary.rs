@@ -73,11 +73,35 @@ places! {
     FOSSIL_CI => |v, _part| Some(Number::Real(&mut v.fossil.ci_g_per_mj));
     FOSSIL_PRICE => |v, _part| Some(Number::Real(&mut v.fossil.price_usd_per_t));
     FOSSIL_ENERGY => |v, _part| Some(Number::Real(&mut v.fossil.energy_mj_per_kg));
+    STARTUP_TIME => |v, _part| Some(Number::Real(&mut v.finance.startup_yr));
+    STARTUP_REVENUE => |v, _part| Some(Number::Real(&mut v.finance.startup_revenue));
+    STARTUP_VARIABLE_COST => |v, _part| Some(Number::Real(&mut v.finance.startup_variable_cost));
+    STARTUP_FIXED_COST => |v, _part| Some(Number::Real(&mut v.finance.startup_fixed_cost));
+    LOSS_LIMIT => |v, _part| Some(Number::Real(&mut v.finance.loss_limit));
+    DEBT_SHARE => |v, _part| Some(Number::Real(&mut v.finance.debt_share));
+    DEBT_RATE => |v, _part| Some(Number::Real(&mut v.finance.debt_rate));
+    INFLATION => |v, _part| Some(Number::Real(&mut v.finance.inflation));
+    FEEDSTOCK_ESCALATION => |v, _part| Some(Number::Real(&mut v.finance.escalation.feedstock));
+    HYDROGEN_ESCALATION => |v, _part| Some(Number::Real(&mut v.finance.escalation.hydrogen));
+    ELECTRICITY_ESCALATION => |v, _part| Some(Number::Real(&mut v.finance.escalation.electricity));
+    MAIN_PRODUCT_ESCALATION => |v, _part| Some(Number::Real(&mut v.finance.escalation.main_product));
+    CO_PRODUCT_ESCALATION => |v, _part| Some(Number::Real(&mut v.finance.escalation.co_product));
+    FIXED_COST_ESCALATION => |v, _part| Some(Number::Real(&mut v.finance.escalation.fixed_cost));
+    CARBON_PRICE => |v, _part| Some(Number::Real(&mut v.policy.carbon_price.as_mut()?.usd_per_t));
+    PRODUCTION_INCENTIVE => |v, _part| Some(Number::Real(&mut v.policy.production_incentive.as_mut()?.usd_per_t));
+    EU_ALLOWANCE_PRICE => |v, _part| v.policy.eu_allowance_usd_per_t.as_mut().map(Number::Real);
+    EU_PASS_THROUGH => |v, _part| v.policy.eu_pass_through.as_mut().map(Number::Real);
+    DEFAULT_CI => |v, _part| v.carbon.default_ci_g_per_mj.as_mut().map(Number::Real);
 }
 
 impl Inputs {
-    /// The number at a JSON pointer into the document, such as `/products/jet/yield`, if results depend on it.
+    /// The number at a JSON pointer into the document, such as `/products/jet/yield`, if results depend on it
+    /// and the scenario has it.
     pub(crate) fn place(&self, pointer: &str) -> Option<Place> {
+        self.named(pointer).filter(|place| !self.number(*place).is_nan())
+    }
+
+    fn named(&self, pointer: &str) -> Option<Place> {
         let field = Field::at(pointer)?;
         let feedstocks = self.feedstocks.iter().map(|feedstock| feedstock.code.as_str());
         let products = self.products.iter().map(|product| product.code.as_str());
@@ -127,12 +151,14 @@ impl Variation {
         true
     }
 
-    /// The inputs, where the products are made of the feedstocks and the main product is made.
+    /// The inputs, where the products are made of the feedstocks, the main product is made, and debt is repaid
+    /// while there is income.
     pub fn balanced(&self) -> Option<&Inputs> {
         let Inputs(values) = &self.0;
         let balanced = values.main_product().yield_kg_per_kg > 0.0
             && balance::yields(&values.products).is_none()
-            && balance::carbon(values).is_none();
+            && balance::carbon(values).is_none()
+            && (values.finance.debt_share == 0.0 || values.finance.debt_term_yr <= values.economics.lifetime_yr);
         balanced.then_some(&self.0)
     }
 }
@@ -149,11 +175,18 @@ mod tests {
         resolve(&document, None).unwrap().inputs
     }
 
+    /// No result of the base analysis depends on the first two; calendar years and periods are choices, and shares
+    /// of construction cannot be changed one by one.
+    const FIXED: &[&str] =
+        &["density", "energy_content", "first_year", "last_year", "construction", "depreciation_period", "debt_term"];
+
     #[test]
     fn every_number_that_results_depend_on_has_a_place() {
         for field in fields::ALL {
             let known = PLACES.iter().any(|(known, _)| *known == field);
-            assert_eq!(known, *field != fields::PRODUCT_DENSITY, "{}", field.label);
+            let fixed = FIXED.iter().any(|name| field.name.contains(name));
+            let exception = [fields::PRODUCT_ENERGY, fields::FOSSIL_ENERGY].contains(field);
+            assert_eq!(known, !fixed || exception, "{}", field.label);
         }
     }
 

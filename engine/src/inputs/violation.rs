@@ -76,6 +76,14 @@ pub mod code {
     pub const MAIN_PRODUCT_MISSING: &str = "main_product_missing";
     /// Nothing is made.
     pub const NO_PRODUCT: &str = "no_product";
+    /// The shares of capital by year of construction do not sum to 1.
+    pub const CONSTRUCTION_SHARES: &str = "construction_shares";
+    /// The loan outlives the plant.
+    pub const DEBT_TERM: &str = "debt_term";
+    /// Both a default life-cycle value and an inventory are given.
+    pub const CI_TWICE: &str = "ci_given_twice";
+    /// Emissions cannot be shared by a value that is 0.
+    pub const NO_VALUE: &str = "no_value_to_allocate_by";
 }
 
 /// A range of accepted values.

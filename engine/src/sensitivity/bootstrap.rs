@@ -81,6 +81,10 @@ fn interval(drawn: &mut [f64], confidence: f64, least: usize) -> Interval {
 impl Work for Bootstrap {
     fn step(&mut self) -> bool {
         const RESAMPLES_PER_SLICE: u64 = 10;
+        // Whoever is given a finished chunk asks once more.
+        if self.intervals.len() == self.blocks.metrics() {
+            return false;
+        }
         let end = self.resamples.min(self.next + RESAMPLES_PER_SLICE);
         while self.next < end {
             self.resample();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::analysis::metric::Metric;
+use crate::metric::Metric;
 
 /// The indices of each metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -9,11 +9,11 @@ use super::index_result::{IndexCounts, MetricIndices, SobolIndex, SobolResult};
 use super::rows::{PivotRows, Plan, Rows};
 use crate::analysis::check::Complaints;
 use crate::analysis::job::{Stages, Work};
-use crate::analysis::metric::Metric;
 use crate::analysis::model::{BaseModel, Model};
 use crate::analysis::result::AnalysisResult;
 use crate::failure::Failure;
 use crate::inputs::{Allowed, Inputs, Invalid};
+use crate::metric::Metric;
 use crate::uncertainty::draws::{Draws, Source};
 use crate::uncertainty::sobol::Coordinate;
 use crate::uncertainty::{CheckedInputs, Distribution, NOTHING_LEFT, UncertainInput};
@@ -226,7 +226,7 @@ mod tests {
     use crate::analysis::AnalysisResult;
     use crate::analysis::job::Job;
     use crate::analysis::model::{FINE, Outcomes};
-    use crate::lanes::{Column, TILE};
+    use crate::lanes::Column;
     use crate::uncertainty::{Distribution, UncertainInput};
 
     /// sin x1 + 7 sin² x2 + 0.1 x3⁴ sin x1: Ishigami and Homma, ISUMA 1990.
@@ -234,8 +234,8 @@ mod tests {
 
     impl Model for Ishigami {
         fn evaluate(&self, inputs: &mut [Column], used: usize, outcomes: &mut Outcomes) {
-            for i in 0..used.min(TILE) {
-                let (x1, x2, x3) = (inputs[0][i], inputs[1][i], inputs[2][i]);
+            for (i, x3) in inputs[2].iter().enumerate().take(used) {
+                let (x1, x2) = (inputs[0][i], inputs[1][i]);
                 outcomes.fates[i] = FINE;
                 outcomes.values[0][i] = x1.sin() + 7.0 * x2.sin().powi(2) + 0.1 * x3.powi(4) * x1.sin();
             }

@@ -152,11 +152,11 @@ fn evaluate<M: Model>(plan: &Plan<M>, bench: &mut Bench, sample: u64, used: usiz
     let Bench { first, second, mixed, outcomes } = bench;
     plan.first.fill(sample, first);
     plan.second.fill(sample, second);
-    for which in 0..outcomes.len() {
+    for (which, outcomes) in outcomes.iter_mut().enumerate() {
         mixed.copy_from_slice(if which == 1 { second } else { first });
         if let Some(input) = which.checked_sub(2) {
             mixed[input] = second[input];
         }
-        plan.model.evaluate(mixed, used, &mut outcomes[which]);
+        plan.model.evaluate(mixed, used, outcomes);
     }
 }

@@ -164,3 +164,35 @@ fn tile(piece: &mut Piece) {
 pub(crate) fn known(value: f64) -> Option<f64> {
     value.is_finite().then_some(value + 0.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BaseModel, Column, Model, Outcomes, TILE};
+    use crate::{Analysis, AnalysisResult, InputDocument, Metric, resolve};
+
+    #[test]
+    fn the_widest_vectors_give_the_bits_of_the_narrowest() {
+        let example = include_str!("../../../examples/hefa-uco-usa.json");
+        let example: serde_json::Value = serde_json::from_str(example).unwrap();
+        let document: InputDocument = serde_json::from_value(example["inputs"].clone()).unwrap();
+        let base = resolve(&document, None).unwrap().inputs;
+        let sweep: Analysis = serde_json::from_str(
+            r#"{ "analysis": "sweep", "metrics": ["npv", "irr", "msp"],
+                 "x": { "input": "/economics/discount_rate", "unit": "1", "from": 0.01, "to": 0.64, "steps": 64 } }"#,
+        )
+        .unwrap();
+        let AnalysisResult::Sweep(widest) = sweep.start(&base).unwrap().finish().unwrap() else { panic!() };
+
+        let metrics = vec![Metric::Npv, Metric::Irr, Metric::Msp];
+        let model = BaseModel::new(&base, vec![base.place("/economics/discount_rate").unwrap()], metrics);
+        let mut column = Column::of(0.0);
+        column.copy_from_slice(&widest.x);
+        let mut outcomes = Outcomes::of(3);
+        // Called from here, the model is compiled for the least machine.
+        model.evaluate(&mut [column], TILE, &mut outcomes);
+        for (metric, values) in widest.metrics.iter().zip(&outcomes.values) {
+            let narrowest: Vec<Option<f64>> = values.iter().copied().map(Some).collect();
+            assert_eq!(metric.values, narrowest, "{:?}", metric.metric);
+        }
+    }
+}

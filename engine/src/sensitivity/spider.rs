@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 
 use super::scan::{Asked, Plan, Points, Scan, Values, known};
 use crate::analysis::check::Complaints;
-use crate::analysis::metric::Metric;
 use crate::analysis::model::BaseModel;
 use crate::analysis::result::AnalysisResult;
 use crate::failure::Failure;
 use crate::inputs::{Allowed, Inputs, Invalid, Place};
+use crate::metric::Metric;
 use crate::uncertainty::MAX_INPUTS;
 
 /// A spider analysis.

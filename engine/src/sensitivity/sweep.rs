@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 use super::breakeven::{Bracket, Breakevens};
 use super::scan::{Asked, Plan, Points, Scan, Values, known};
 use crate::analysis::check::{Complaints, codes};
-use crate::analysis::metric::Metric;
 use crate::analysis::model::BaseModel;
 use crate::analysis::result::AnalysisResult;
 use crate::failure::Failure;
 use crate::inputs::{Inputs, Invalid, Place};
+use crate::metric::Metric;
 
 /// A sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -134,7 +134,7 @@ struct CheckedAxis {
 impl Axis {
     fn checked(&self, at: &str, base: &Inputs, complaints: &mut Complaints) -> Option<CheckedAxis> {
         complaints.count(&format!("{at}/steps"), "the number of steps", self.steps, (2, MAX_STEPS));
-        let place = complaints.place(format!("{at}/input"), base, &self.input)?;
+        let place = complaints.place_in_unit(at, base, &self.input, &self.unit)?;
         let from = complaints.value(format!("{at}/from"), "the first value", place, &self.unit, self.from);
         let to = complaints.value(format!("{at}/to"), "the last value", place, &self.unit, self.to);
         complaints.ascending(at.to_owned(), "from and to", from, to);

@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 
 use super::scan::{Asked, Plan, Points, Scan, Values, known};
 use crate::analysis::check::Complaints;
-use crate::analysis::metric::Metric;
 use crate::analysis::model::BaseModel;
 use crate::analysis::result::AnalysisResult;
 use crate::failure::Failure;
 use crate::inputs::{Inputs, Invalid, Place};
+use crate::metric::Metric;
 use crate::uncertainty::MAX_INPUTS;
 
 /// A tornado analysis.
@@ -95,7 +95,7 @@ impl Tornado {
 impl LowAndHigh {
     fn checked(&self, index: usize, base: &Inputs, complaints: &mut Complaints) -> Option<(Place, [f64; 2])> {
         let at = format!("/inputs/{index}");
-        let place = complaints.place(format!("{at}/input"), base, &self.input)?;
+        let place = complaints.place_in_unit(&at, base, &self.input, &self.unit)?;
         let label = place.field.label;
         let low = complaints.value(format!("{at}/low"), &format!("low {label}"), place, &self.unit, self.low);
         let high = complaints.value(format!("{at}/high"), &format!("high {label}"), place, &self.unit, self.high);

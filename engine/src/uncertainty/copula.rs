@@ -127,8 +127,7 @@ fn cholesky(matrix: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
             row.push((known - used) / above[above.len() - 1]);
         }
         let pivot = given[i] - row.iter().map(|a| a * a).sum::<f64>();
-        // A negation, so that NaN is refused as well.
-        if !(pivot > LEAST_PIVOT) {
+        if pivot.is_nan() || pivot <= LEAST_PIVOT {
             return None;
         }
         row.push(pivot.sqrt());

@@ -39,14 +39,14 @@ pub(crate) fn quantile(p: f64) -> f64 {
 /// The quantiles of a column of probabilities.
 #[inline(always)]
 pub(crate) fn quantiles(column: &mut Column) {
-    let mut beyond = 0.0;
+    let mut beyond = 0;
     let given = *column;
     for i in 0..TILE {
         let p = given[i];
-        beyond += if 4.0 * p * (1.0 - p) < CENTRE_SHARE { 1.0 } else { 0.0 };
+        beyond |= u64::from(4.0 * p * (1.0 - p) < CENTRE_SHARE);
         column[i] = centre(p);
     }
-    if beyond > 0.0 {
+    if beyond != 0 {
         tails(&given, column);
     }
 }
@@ -55,7 +55,9 @@ pub(crate) fn quantiles(column: &mut Column) {
 #[inline(never)]
 fn tails(given: &Column, column: &mut Column) {
     for i in 0..TILE {
-        column[i] = quantile(given[i]);
+        if 4.0 * given[i] * (1.0 - given[i]) < CENTRE_SHARE {
+            column[i] = quantile(given[i]);
+        }
     }
 }
 
@@ -166,8 +168,8 @@ mod tests {
         for step in -100..=0 {
             let z = f64::from(step) / 20.0;
             let back = quantile(probability(z));
-            // Ten digits are what erfc has in its tail.
-            assert!((back - z).abs() <= 1e-11 * z.abs().max(0.1), "{z}: {back}");
+            // Ten digits are what erfc has here.
+            assert!((back - z).abs() <= 1e-10 * z.abs().max(0.1), "{z}: {back}");
         }
     }
 

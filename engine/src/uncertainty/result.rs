@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 use super::monte_carlo::PILOT;
 use super::sketch::Sketch;
 use super::spec::MonteCarlo;
-use crate::analysis::metric::Metric;
 use crate::failure::Failure;
+use crate::metric::Metric;
 
 /// The code of a [`Failure`] without a single sample that has a result.
 pub const NOTHING_LEFT: &str = "uncertainty.no_sample_left";
@@ -210,7 +210,8 @@ fn statistics(metric: Metric, sketch: &Sketch, bins: usize) -> Result<Option<Sta
             Err(Failure::not_finite(format!("{what} of {metric:?}"), value))
         }
     };
-    let (edges, counts, below, above) = sketch.histogram(bins);
+    let distribution = sketch.distribution();
+    let (edges, counts, below, above) = distribution.histogram(bins);
     Ok(Some(Statistics {
         mean: finite("mean", sketch.mean())?,
         standard_deviation: finite("standard deviation", sketch.standard_deviation())?,
@@ -218,15 +219,15 @@ fn statistics(metric: Metric, sketch: &Sketch, bins: usize) -> Result<Option<Sta
         min: sketch.least,
         max: sketch.greatest,
         percentiles: Percentiles {
-            p5: sketch.quantile(0.05),
-            p10: sketch.quantile(0.10),
-            p25: sketch.quantile(0.25),
-            p50: sketch.quantile(0.50),
-            p75: sketch.quantile(0.75),
-            p90: sketch.quantile(0.90),
-            p95: sketch.quantile(0.95),
+            p5: distribution.quantile(0.05),
+            p10: distribution.quantile(0.10),
+            p25: distribution.quantile(0.25),
+            p50: distribution.quantile(0.50),
+            p75: distribution.quantile(0.75),
+            p90: distribution.quantile(0.90),
+            p95: distribution.quantile(0.95),
         },
         histogram: Histogram { edges, counts, below, above },
-        cdf: (0..=100).map(|percent| sketch.quantile(f64::from(percent) / 100.0)).collect(),
+        cdf: (0..=100).map(|percent| distribution.quantile(f64::from(percent) / 100.0)).collect(),
     }))
 }

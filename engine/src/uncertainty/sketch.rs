@@ -35,22 +35,23 @@ impl ChunkSketch {
     /// Takes in the values of a tile; NaN is absent.
     #[inline(always)]
     pub fn take(&mut self, values: &Column) {
-        let (centre, scale) = self.grid.unit();
-        let mut negative = 0.0;
+        let distances = self.grid.distances(values);
+        let Self { mut sums, mut squares, mut least, mut greatest, .. } = *self;
+        let mut negative = 0;
         for start in (0..TILE).step_by(SUMS) {
             for lane in 0..SUMS {
-                let value = values[start + lane];
-                let t = (value - centre) / scale;
-                let t = if value.is_nan() { 0.0 } else { t };
-                self.sums[lane] += t;
-                self.squares[lane] += t * t;
-                self.least[lane] = self.least[lane].min(value);
-                self.greatest[lane] = self.greatest[lane].max(value);
-                negative += if value < 0.0 { 1.0 } else { 0.0 };
+                let (value, distance) = (values[start + lane], distances[start + lane]);
+                let t = if distance.is_nan() { 0.0 } else { distance };
+                sums[lane] += t;
+                squares[lane] += t * t;
+                least[lane] = if value < least[lane] { value } else { least[lane] };
+                greatest[lane] = if value > greatest[lane] { value } else { greatest[lane] };
+                negative += u64::from(value < 0.0);
             }
         }
-        self.negative += negative as u64;
-        for bin in self.grid.bins(values) {
+        (self.sums, self.squares, self.least, self.greatest) = (sums, squares, least, greatest);
+        self.negative += negative;
+        for bin in self.grid.bins(&distances) {
             self.counts[usize::from(bin)] += 1;
         }
     }
@@ -59,16 +60,6 @@ impl ChunkSketch {
     pub fn take_some(&mut self, values: &Column, uncounted: usize) {
         self.take(values);
         self.counts[BINS] -= uncounted as u16;
-    }
-}
-
-impl Grid {
-    /// Centre and scale of the moments.
-    fn unit(&self) -> (f64, f64) {
-        match *self {
-            Self::Around { centre, scale } => (centre, scale),
-            Self::Whole => (0.0, 1.0),
-        }
     }
 }
 
@@ -134,45 +125,66 @@ impl Sketch {
         if n > 1.0 { scale * (spread / (n - 1.0)).sqrt() } else { 0.0 }
     }
 
+    /// The cumulative distribution.
+    pub fn distribution(&self) -> Cumulative<'_> {
+        let mut sum = 0;
+        let counts = self.counts[..BINS].iter();
+        let up_to = counts.map(|count| {
+            sum += count;
+            sum
+        });
+        Cumulative { sketch: self, up_to: up_to.collect() }
+    }
+}
+
+/// Counts up to each bin, itself included.
+pub(crate) struct Cumulative<'a> {
+    sketch: &'a Sketch,
+    up_to: Vec<u64>,
+}
+
+impl Cumulative<'_> {
     /// The value below which a share of the samples lies: within its bin as if the samples of the bin were evenly
     /// spread; for whole numbers the first with at least that share at or below it.
     pub fn quantile(&self, share: f64) -> f64 {
-        let wanted = share * self.present() as f64;
-        let mut below = 0.0;
-        for (bin, count) in self.counts[..BINS].iter().enumerate() {
-            let count = *count as f64;
-            if count > 0.0 && below + count >= wanted {
-                let low = self.grid.edge(bin).clamp(self.least, self.greatest);
-                let high = self.grid.edge(bin + 1).clamp(self.least, self.greatest);
-                let within = if self.grid == Grid::Whole { 0.0 } else { (wanted - below) / count };
-                return low + (high - low) * within.clamp(0.0, 1.0);
-            }
-            below += count;
+        let Sketch { grid, least, greatest, .. } = *self.sketch;
+        let wanted = share * self.up_to[BINS - 1] as f64;
+        let reached = |up_to: &u64| *up_to > 0 && *up_to as f64 >= wanted;
+        let bin = self.up_to.partition_point(|up_to| !reached(up_to));
+        if bin == BINS {
+            return greatest;
         }
-        self.greatest
+        let (low, high) = (grid.edge(bin).clamp(least, greatest), grid.edge(bin + 1).clamp(least, greatest));
+        let count = self.sketch.counts[bin] as f64;
+        let below = self.up_to[bin] as f64 - count;
+        let within = if grid == Grid::Whole { 0.0 } else { (wanted - below) / count };
+        low + (high - low) * within.clamp(0.0, 1.0)
     }
 
     /// Counts between edges near equal distances, as (edges, counts, below, above). No sample is split: every edge is
-    /// the edge of a fine bin, or of whole numbers.
+    /// the edge of a fine bin, or a whole number.
     pub fn histogram(&self, bins: usize) -> (Vec<f64>, Vec<u64>, u64, u64) {
         let (low, high) = (self.quantile(0.001), self.quantile(0.999));
-        let mut fine: Vec<usize> =
-            (0..=bins).map(|edge| self.nearest_edge(low + (high - low) * edge as f64 / bins as f64)).collect();
+        let value = |edge: usize| low + (high - low) * edge as f64 / bins as f64;
+        let mut fine: Vec<usize> = (0..=bins).map(|edge| self.sketch.nearest_edge(value(edge))).collect();
         if let Some(last) = fine.last_mut() {
             // What lies at the upper end belongs to the last bin.
             *last += 1;
         }
         fine.dedup();
-        let counts = fine.windows(2).map(|pair| self.counts[pair[0]..pair[1]].iter().sum()).collect();
-        let below = self.counts[..fine[0]].iter().sum();
-        let above = self.counts[fine[fine.len() - 1]..BINS].iter().sum();
-        let edges = fine.into_iter().map(|bin| self.grid.edge(bin).clamp(f64::MIN, f64::MAX)).collect();
-        (edges, counts, below, above)
+        let counts = &self.sketch.counts;
+        let between = fine.windows(2).map(|pair| counts[pair[0]..pair[1]].iter().sum()).collect();
+        let below = counts[..fine[0]].iter().sum();
+        let above = counts[fine[fine.len() - 1]..BINS].iter().sum();
+        let edges = fine.into_iter().map(|bin| self.sketch.grid.edge(bin).clamp(f64::MIN, f64::MAX)).collect();
+        (edges, between, below, above)
     }
+}
 
+impl Sketch {
     /// The fine bin that begins nearest to a value, below the last.
     fn nearest_edge(&self, value: f64) -> usize {
-        let bin = usize::from(self.grid.bins(&Column::of(value))[0]).min(BINS - 2);
+        let bin = self.grid.bin_of(value).min(BINS - 2);
         if self.grid == Grid::Whole {
             return bin;
         }

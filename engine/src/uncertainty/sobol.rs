@@ -4,9 +4,6 @@ use super::directions::DIRECTIONS;
 use super::stream::{Stream, probability};
 use crate::lanes::{Column, TILE};
 
-/// How many dimensions there are direction numbers for.
-pub(crate) const DIMENSIONS: usize = DIRECTIONS.len() + 1;
-
 /// Binary digits of a point's number, enough for 2^32 points.
 const DIGITS: usize = 32;
 
@@ -31,7 +28,7 @@ pub(crate) struct Coordinate {
 }
 
 impl Coordinate {
-    /// The coordinate `dimension` < [`DIMENSIONS`], shifted by `seed`.
+    /// The coordinate `dimension`, of which there are 100, shifted by `seed`.
     pub fn new(dimension: usize, seed: u64) -> Self {
         let shift = Stream::new(!seed, dimension as u64).bits(0);
         Self::shifted(dimension, shift)
@@ -84,7 +81,7 @@ fn directions(dimension: usize) -> [u64; DIGITS] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Coordinate, DIMENSIONS};
+    use super::{Coordinate, DIRECTIONS};
     use crate::lanes::{Column, TILE};
 
     /// The first points of `scipy.stats.qmc.Sobol(100, scramble=False)`.
@@ -93,7 +90,7 @@ mod tests {
     #[test]
     fn the_points_are_those_of_scipy() {
         let points: Vec<Vec<f64>> = serde_json::from_str(SCIPY).unwrap();
-        for dimension in 0..DIMENSIONS {
+        for dimension in 0..=DIRECTIONS.len() {
             let coordinate = Coordinate::shifted(dimension, 0);
             for (tile, points) in points.chunks(TILE).enumerate() {
                 let mut column = Column::of(0.0);

@@ -9,8 +9,8 @@ use super::draws::{Draws, Source};
 use super::sobol::Coordinate;
 use super::stream::Stream;
 use crate::analysis::check::Complaints;
-use crate::analysis::metric::Metric;
 use crate::inputs::{Inputs, Invalid, Place};
+use crate::metric::Metric;
 
 /// At most this many samples.
 pub const MAX_SAMPLES: u64 = 10_000_000;
@@ -83,7 +83,7 @@ impl CheckedInputs {
         let (mut places, mut distributions) = (Vec::new(), Vec::new());
         for (index, input) in uncertain.iter().enumerate().take(MAX_INPUTS) {
             let at = format!("/inputs/{index}");
-            let Some(place) = complaints.place(format!("{at}/input"), base, &input.input) else { continue };
+            let Some(place) = complaints.place_in_unit(&at, base, &input.input, &input.unit) else { continue };
             distributions.push(input.distribution.checked(&at, place, &input.unit, complaints));
             places.push(place);
         }

@@ -3,6 +3,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use safire_engine::inputs::fields::{self, Field};
+use safire_engine::inputs::{
+    Allocation, CleanFuelCredit, Depreciation, Financing, FuelKind, Losses, Profile, SafAllowances,
+};
 use safire_engine::{InputDocument, Quantity};
 use serde_json::{Value, json};
 
@@ -32,7 +35,7 @@ fn document(usual: Usual, feedstocks: usize, products: usize, draws: &[Draw]) ->
         "plant": {}, "feedstocks": {}, "utilities": {"hydrogen": {}, "electricity": {}},
         "main_product": "jet", "products": {}, "economics": {}, "fossil": {}
     });
-    for field in fields::ALL {
+    for field in fields::ALL.iter().filter(|field| !is_switch(field)) {
         for code in codes(field, feedstocks, products) {
             let (choice, kind, share) = *draws.next().unwrap();
             let value = if choice < usual.0 { typical_value(&typical, field) } else { extreme(field, kind, share) };
@@ -42,6 +45,53 @@ fn document(usual: Usual, feedstocks: usize, products: usize, draws: &[Draw]) ->
     let mut document = serde_json::from_value(text).unwrap();
     balance(&mut document);
     document
+}
+
+/// Whether a field is a switch, which documents have only where they are asked to.
+fn is_switch(field: &Field) -> bool {
+    ["/finance", "/policy", "/carbon"].contains(&field.section)
+}
+
+/// Valid documents with every switch of finance and policy thrown at random.
+pub fn switched(usual: Usual) -> impl Strategy<Value = InputDocument> {
+    let draws = vec((0..4u8, 0.0..=1.0f64), LEAVES);
+    (documents(usual), 0..Profile::ALL.len(), vec(0..20usize, 8), draws)
+        .prop_map(|(document, profile, choices, draws)| switch(document, Profile::ALL[profile], &choices, &draws))
+}
+
+fn switch(mut document: InputDocument, profile: Profile, choices: &[usize], draws: &[(u8, f64)]) -> InputDocument {
+    let mut text = serde_json::to_value(&document).unwrap();
+    for section in ["finance", "policy", "carbon"] {
+        text[section] = json!({});
+    }
+    let switches = fields::ALL.iter().filter(|field| is_switch(field) && field.name != fields::DEFAULT_CI.name);
+    for (field, (kind, share)) in switches.zip(draws) {
+        let is_share = field.name.starts_with("construction");
+        if field.name == fields::FIRST_YEAR.name || (*share > 0.3 && !is_share) {
+            insert(&mut text, field, None, extreme(field, *kind, *share));
+        }
+    }
+    document.clone_from(&serde_json::from_value(text).unwrap());
+    let of = |at: usize, count: usize| choices[at] % count;
+    let finance = &mut document.finance;
+    finance.profile = Some(profile);
+    finance.depreciation = Depreciation::ALL.get(choices[0]).copied();
+    finance.losses = Losses::ALL.get(of(1, 3)).copied();
+    finance.financing = Financing::ALL.get(of(2, 3)).copied();
+    finance.debt_term = Some(Quantity::new(1.0, "yr"));
+    document.policy.us_45z = CleanFuelCredit::ALL.get(of(3, 4)).copied();
+    document.policy.fuel_kind = FuelKind::ALL.get(of(4, 4)).copied();
+    document.policy.eu_saf_allowances = SafAllowances::ALL.get(of(5, 3)).copied();
+    document.carbon.allocation = Allocation::ALL.get(of(6, 4)).copied();
+    let value: f64 = document.products.values().map(|p| number(&p.price) * number(&p.r#yield)).sum();
+    if value == 0.0 {
+        document.carbon.allocation = None;
+    }
+    document
+}
+
+fn number(quantity: &Option<Quantity>) -> f64 {
+    quantity.as_ref().map_or(0.0, |quantity| quantity.value)
 }
 
 fn codes(field: &Field, feedstocks: usize, products: usize) -> Vec<Option<&'static str>> {
@@ -65,7 +115,7 @@ fn insert(text: &mut Value, field: &Field, code: Option<&str>, value: f64) {
 /// The worked case's value, in base units.
 fn typical_value(typical: &Value, field: &Field) -> f64 {
     let code = if field.section.starts_with("/feedstocks") { "UCO" } else { "jet" };
-    let quantity = typical.pointer(&field.pointer(Some(code))).unwrap();
+    let Some(quantity) = typical.pointer(&field.pointer(Some(code))) else { return field.range.max };
     let quantity: Quantity = serde_json::from_value(quantity.clone()).unwrap();
     quantity.in_base_unit(field.group).unwrap()
 }

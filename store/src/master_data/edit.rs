@@ -23,11 +23,11 @@ pub enum Edited<T> {
     },
 }
 
-/// Stores a default set, if the edition is the expected one; `true` when its pathway had none before.
+/// Stores a default set, if the edition is one of those that are expected; `true` when its pathway had none before.
 pub async fn put_default_set(
     connection: &mut Connection,
     set: DefaultSet,
-    expected: Option<i64>,
+    expected: Option<Vec<i64>>,
 ) -> Result<Edited<bool>> {
     edit(connection, expected, |c| {
         Box::pin(async move {
@@ -47,7 +47,7 @@ pub async fn put_default_set(
 pub async fn set_price(
     connection: &mut Connection,
     price: NewPrice,
-    expected: Option<i64>,
+    expected: Option<Vec<i64>>,
 ) -> Result<Edited<Vec<Pathway>>> {
     edit(connection, expected, |c| {
         Box::pin(async move {
@@ -70,7 +70,7 @@ pub async fn set_price(
 }
 
 /// Runs `work`, which says whether it changed anything, while nobody else changes the master data.
-async fn edit<T, W>(connection: &mut Connection, expected: Option<i64>, work: W) -> Result<Edited<T>>
+async fn edit<T, W>(connection: &mut Connection, expected: Option<Vec<i64>>, work: W) -> Result<Edited<T>>
 where
     T: Send + 'static,
     W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<(bool, T)>> + Send + 'static,
@@ -79,7 +79,7 @@ where
         .transaction(|c| {
             Box::pin(async move {
                 let edition = lock(c).await?;
-                if expected.is_some_and(|expected| expected != edition) {
+                if expected.is_some_and(|any| !any.contains(&edition)) {
                     return Ok(Edited::Stale { edition });
                 }
                 let (has_changed, found) = work(c).await?;

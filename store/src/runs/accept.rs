@@ -2,9 +2,9 @@
 
 use safire_domain::{
     RunId, ScenarioId, Timestamp,
-    engine::{ENGINE_VERSION, Invalid},
+    engine::{Analysis, ENGINE_VERSION, Invalid},
     lifecycle::{Event, Refused, Rest, RunState, Status},
-    run::{Run, Snapshot, fingerprint},
+    run::{Kind, Order, Run, Snapshot, fingerprint},
     user::Access,
 };
 use sqlx::types::Json;
@@ -30,7 +30,10 @@ pub struct Request {
     pub key: Option<Key>,
     /// Which scenario.
     pub scenario: ScenarioId,
-    /// The failed run that is to be tried again as it was; otherwise the scenario is calculated as it is.
+    /// What is to be found out about it.
+    pub analysis: Analysis,
+    /// The failed run that is to be tried again as it was, its analysis included; otherwise the scenario is
+    /// calculated as it is.
     pub again: Option<RunId>,
     /// The id that a new run gets.
     pub run: RunId,
@@ -51,6 +54,8 @@ pub enum Accepted {
     Busy(RunId),
     /// The scenario's inputs cannot be calculated.
     Invalid(Invalid),
+    /// What was asked cannot be answered for these inputs.
+    InvalidAnalysis(Invalid),
     /// The user may see the scenario but not change it.
     Forbidden,
     /// For the user there is no such scenario.
@@ -104,8 +109,8 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
     let (revision, edition, snapshot) = match request.again {
         None => {
             let (edition, defaults) = master_data::defaults_of(connection, &scenario.pathway).await?;
-            let defaults = defaults.map(|set| set.inputs);
-            (scenario.revision, edition, Snapshot { given: scenario.inputs, defaults })
+            let (defaults, analysis) = (defaults.map(|set| set.inputs), request.analysis.clone());
+            (scenario.revision, edition, Snapshot { given: scenario.inputs, defaults, analysis })
         }
         Some(run) => match failed(connection, scenario.id, run).await? {
             Failed::Yes(revision, edition, snapshot) => (revision, edition, *snapshot),
@@ -117,11 +122,15 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
         Ok(resolved) => resolved.inputs,
         Err(invalid) => return Ok(Accepted::Invalid(invalid)),
     };
-    let fingerprint = fingerprint(&inputs, edition);
+    let order = Order { inputs, analysis: snapshot.analysis.clone() };
+    if let Err(invalid) = order.analysis.start(&order.inputs) {
+        return Ok(Accepted::InvalidAnalysis(invalid));
+    }
+    let fingerprint = fingerprint(&order);
     if request.again.is_none()
         && let Some(run) = same(connection, scenario.status, &fingerprint).await?
     {
-        return adopt(connection, run, scenario.revision).await.map(Accepted::Same);
+        return adopt(connection, run, scenario.revision, edition).await.map(Accepted::Same);
     }
     let status = match scenario.status.after(Event::Accepted(request.run)) {
         Ok(status) => status,
@@ -134,8 +143,10 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
         id: request.run,
         scenario_id: scenario.id,
         revision,
+        analysis: Kind::of(&order.analysis),
         state: RunState::Queued,
         attempt: 1,
+        advance: None,
         fingerprint,
         engine_version: ENGINE_VERSION.to_owned(),
         edition,
@@ -144,7 +155,7 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
         finished_at: None,
     };
     insert(connection, &run, &snapshot, request.lease).await?;
-    let assignment = Assignment { run: run.id, scenario: scenario.id, attempt: run.attempt, inputs };
+    let assignment = Assignment { run: run.id, scenario: scenario.id, attempt: run.attempt, order };
     Ok(Accepted::New(run, Box::new(assignment)))
 }
 
@@ -176,29 +187,30 @@ async fn same(connection: &mut Connection, status: Status, fingerprint: &str) ->
     Ok(by_id(connection, run).await?.filter(|run| run.fingerprint == fingerprint))
 }
 
-/// The run computes this revision too: say so, lest its result be called stale.
-async fn adopt(connection: &mut Connection, run: Run, revision: i64) -> Result<Run> {
-    if run.revision != revision {
+/// The run computes this revision with this edition too: say so, lest its result be called stale.
+async fn adopt(connection: &mut Connection, run: Run, revision: i64, edition: i64) -> Result<Run> {
+    if (run.revision, run.edition) != (revision, edition) {
         on!(connection, c => {
-            sqlx::query("UPDATE runs SET revision = $1 WHERE id = $2")
+            sqlx::query("UPDATE runs SET revision = $1, edition = $2 WHERE id = $3")
                 .bind(revision)
+                .bind(edition)
                 .bind(run.id.uuid())
                 .execute(c)
                 .await
                 .map(drop)
         })?;
     }
-    Ok(Run { revision, ..run })
+    Ok(Run { revision, edition, ..run })
 }
 
 macro_rules! insert_sql {
     ($until:expr) => {
         concat!(
             "INSERT INTO runs (id, scenario_id, revision, fingerprint, engine_version, edition, snapshot, state,
-                               attempt, lease_owner, lease_until, created_at)
+                               attempt, lease_owner, lease_until, created_at, analysis)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, ",
             $until,
-            ", $12)"
+            ", $12, $13)"
         )
     };
 }
@@ -225,6 +237,7 @@ async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lea
         .bind(lease.owner.uuid())
         .bind(lease.length.as_secs_f64())
         .bind(run.created_at)
+        .bind(run.analysis.as_str())
         .execute(c)
         .await
         .map(drop)

@@ -2,9 +2,9 @@
 
 use safire_domain::{
     NodeId, RunId, ScenarioId, Timestamp,
-    engine::{BaseAnalysis, Failure},
+    engine::Failure,
     lifecycle::{Event, RunEvent, RunState},
-    run::Outcome,
+    run::{Findings, Outcome},
     user::Access,
 };
 use sqlx::{FromRow, types::Json};
@@ -96,7 +96,7 @@ async fn cancel_once(
 }
 
 pub(super) enum Ending {
-    Succeeded(Box<BaseAnalysis>),
+    Succeeded(Box<Findings>),
     Failed(Failure),
     Cancelled,
 }
@@ -104,7 +104,7 @@ pub(super) enum Ending {
 impl From<Outcome> for Ending {
     fn from(outcome: Outcome) -> Self {
         match outcome {
-            Ok(result) => Self::Succeeded(Box::new(result)),
+            Ok(findings) => Self::Succeeded(Box::new(findings)),
             Err(failure) => Self::Failed(failure),
         }
     }
@@ -141,11 +141,12 @@ pub(super) async fn motion(connection: &mut Connection, run: RunId) -> Result<Op
 /// and taken up meanwhile has the same attempt, but another owner.
 pub(super) async fn end(connection: &mut Connection, found: Motion, ending: Ending, now: Timestamp) -> Result<bool> {
     let run = RunId::from(found.id);
-    let (run_event, event, result, failure) = match ending {
-        Ending::Succeeded(result) => (RunEvent::Succeeded, Event::Succeeded(run), Some(Json(result)), None),
-        Ending::Failed(failure) => (RunEvent::Failed, Event::Failed(run), None, Some(Json(failure))),
+    let (run_event, event, findings, failure) = match ending {
+        Ending::Succeeded(findings) => (RunEvent::Succeeded, Event::Succeeded(run), Some(*findings), None),
+        Ending::Failed(failure) => (RunEvent::Failed, Event::Failed(run), None, Some(failure)),
         Ending::Cancelled => (RunEvent::Cancelled, Event::Cancelled(run), None, None),
     };
+    let (result, analysis) = findings.map_or((None, None), |found| (Some(found.base), found.analysis));
     let state = RunState::from_name(&found.state).ok_or_else(|| Error::corrupt(TABLE, "unknown state"))?;
     let (Ok(state), Ok(status)) = (state.after(run_event), found.status.read()?.after(event)) else {
         return Ok(false);
@@ -153,16 +154,18 @@ pub(super) async fn end(connection: &mut Connection, found: Motion, ending: Endi
     let changed = on!(&mut *connection, c => {
         sqlx::query(
             "UPDATE runs
-             SET state = $1, result = $2, failure = $3, finished_at = $4, lease_owner = NULL, lease_until = NULL
-             WHERE id = $5 AND attempt = $6 AND lease_owner IS NOT DISTINCT FROM $7
+             SET state = $1, result = $2, failure = $3, finished_at = $4, analysis_result = $7,
+                 lease_owner = NULL, lease_until = NULL
+             WHERE id = $5 AND attempt = $6 AND lease_owner IS NOT DISTINCT FROM $8
                AND state IN ('queued', 'running')",
         )
         .bind(state.as_str())
-        .bind(result)
-        .bind(failure)
+        .bind(result.map(Json))
+        .bind(failure.map(Json))
         .bind(now)
         .bind(found.id)
         .bind(found.attempt)
+        .bind(analysis.map(Json))
         .bind(found.lease_owner)
         .execute(c)
         .await

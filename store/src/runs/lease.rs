@@ -3,7 +3,7 @@
 use safire_domain::{
     NodeId, RunId, ScenarioId, Timestamp,
     engine::Failure,
-    run::{MAX_ATTEMPTS, Snapshot},
+    run::{Advance, MAX_ATTEMPTS, Order, Snapshot},
 };
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
@@ -15,17 +15,21 @@ use super::{
 };
 use crate::{Connection, Result, connection::on};
 
-/// Records that a thread has taken the run up.
-pub async fn start(connection: &mut Connection, run: RunId, attempt: i64, owner: NodeId) -> Result<()> {
+/// Records that a thread works on the run, and how far it is.
+pub async fn record(connection: &mut Connection, run: RunId, attempt: i64, owner: NodeId, at: &Advance) -> Result<()> {
     on!(connection, c => {
         sqlx::query(
             "UPDATE runs
-             SET state = 'running'
-             WHERE id = $1 AND attempt = $2 AND lease_owner = $3 AND state = 'queued'",
+             SET state = 'running', stage = $4, done = $5, total = $6, started_at = COALESCE(started_at, $7)
+             WHERE id = $1 AND attempt = $2 AND lease_owner = $3 AND state IN ('queued', 'running')",
         )
         .bind(run.uuid())
         .bind(attempt)
         .bind(owner.uuid())
+        .bind(&at.stage)
+        .bind(at.done)
+        .bind(at.total)
+        .bind(at.started_at)
         .execute(c)
         .await
         .map(drop)
@@ -69,7 +73,7 @@ macro_rules! claim_sql {
             $until,
             ",
                  attempt = attempt + CASE WHEN lease_owner = $1 AND NOT $7 THEN 0 ELSE 1 END,
-                 state = 'queued'
+                 state = 'queued', stage = NULL, done = 0, total = 0, started_at = NULL
              WHERE id IN (
                  SELECT id
                  FROM runs
@@ -138,7 +142,7 @@ fn assign(row: &ClaimedRow) -> std::result::Result<Assignment, Failure> {
         run: row.id.into(),
         scenario: row.scenario_id.into(),
         attempt: row.attempt,
-        inputs: resolved.inputs,
+        order: Order { inputs: resolved.inputs, analysis: row.snapshot.0.analysis.clone() },
     })
 }
 
@@ -199,7 +203,8 @@ pub async fn hand_back(connection: &mut Connection, owner: NodeId) -> Result<u64
     let handed_back = on!(&mut *connection, c => {
         sqlx::query(
             "UPDATE runs
-             SET state = 'queued', attempt = attempt - 1, lease_owner = NULL, lease_until = NULL
+             SET state = 'queued', attempt = attempt - 1, lease_owner = NULL, lease_until = NULL,
+                 stage = NULL, done = 0, total = 0, started_at = NULL
              WHERE lease_owner = $1 AND state IN ('queued', 'running')",
         )
         .bind(owner.uuid())

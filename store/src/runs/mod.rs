@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use safire_domain::{
     NodeId, RunId, ScenarioId, Timestamp,
-    engine::{BaseAnalysis, Failure, Inputs},
+    engine::{AnalysisResult, BaseAnalysis, Failure},
     lifecycle::RunState,
-    run::{Run, Snapshot},
+    run::{Advance, Findings, Kind, Order, Run, Snapshot},
     user::Access,
 };
 use sqlx::{FromRow, types::Json};
@@ -26,7 +26,7 @@ use crate::{Connection, Error, Result, Window, access::readable, connection::on}
 pub use accept::{Accepted, Request, accept};
 pub use end::{Cancelled, cancel, settle};
 pub use hints::Hints;
-pub use lease::{Claim, Held, claim, hand_back, held, renew, start};
+pub use lease::{Claim, Held, claim, hand_back, held, record, renew};
 pub use standing::{Ended, Standing, is_stale, standing};
 
 const TABLE: &str = "runs";
@@ -39,23 +39,45 @@ struct Row {
     fingerprint: String,
     engine_version: String,
     edition: i64,
+    analysis: String,
     state: String,
     attempt: i64,
+    stage: Option<String>,
+    done: i64,
+    total: i64,
+    started_at: Option<Timestamp>,
     failure: Option<Json<Failure>>,
     created_at: Timestamp,
     finished_at: Option<Timestamp>,
 }
 
+/// The columns of a [`Row`], of the table `runs r`.
+macro_rules! columns {
+    () => {
+        "r.id, r.scenario_id, r.revision, r.fingerprint, r.engine_version, r.edition, r.analysis, r.state, r.attempt,
+         r.stage, r.done, r.total, r.started_at, r.failure, r.created_at, r.finished_at"
+    };
+}
+pub(crate) use columns;
+
 impl TryFrom<Row> for Run {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
+        let advance = row.stage.zip(row.started_at).map(|(stage, started_at)| Advance {
+            stage,
+            done: row.done,
+            total: row.total,
+            started_at,
+        });
         Ok(Self {
             id: row.id.into(),
             scenario_id: row.scenario_id.into(),
             revision: row.revision,
+            analysis: Kind::from_name(&row.analysis).ok_or_else(|| Error::corrupt(TABLE, "unknown analysis"))?,
             state: RunState::from_name(&row.state).ok_or_else(|| Error::corrupt(TABLE, "unknown state"))?,
             attempt: row.attempt,
+            advance,
             fingerprint: row.fingerprint,
             engine_version: row.engine_version,
             edition: row.edition,
@@ -97,16 +119,13 @@ pub struct Assignment {
     /// Which attempt this is; a result of another attempt is refused.
     pub attempt: i64,
     /// What to calculate.
-    pub inputs: Inputs,
+    pub order: Order,
 }
 
 async fn by_id(connection: &mut Connection, id: RunId) -> Result<Option<Run>> {
     let row: Option<Row> = on!(connection, c => {
         sqlx::query_as(
-            "SELECT id, scenario_id, revision, fingerprint, engine_version, edition, state, attempt, failure,
-                    created_at, finished_at
-             FROM runs
-             WHERE id = $1",
+            concat!("SELECT ", columns!(), " FROM runs r WHERE r.id = $1"),
         )
         .bind(id.uuid())
         .fetch_optional(c)
@@ -124,8 +143,7 @@ pub async fn find(
 ) -> Result<Option<Run>> {
     let row: Option<Row> = on!(connection, c => {
         sqlx::query_as(concat!(
-            "SELECT r.id, r.scenario_id, r.revision, r.fingerprint, r.engine_version, r.edition, r.state, r.attempt,
-                    r.failure, r.created_at, r.finished_at
+            "SELECT ", columns!(), "
              FROM runs r
              JOIN scenarios s ON s.id = r.scenario_id
              JOIN projects p ON p.id = s.project_id
@@ -150,8 +168,7 @@ pub async fn list(
 ) -> Result<Vec<Run>> {
     let rows: Vec<Row> = on!(connection, c => {
         sqlx::query_as(concat!(
-            "SELECT r.id, r.scenario_id, r.revision, r.fingerprint, r.engine_version, r.edition, r.state, r.attempt,
-                    r.failure, r.created_at, r.finished_at
+            "SELECT ", columns!(), "
              FROM runs r
              JOIN scenarios s ON s.id = r.scenario_id
              JOIN projects p ON p.id = s.project_id
@@ -189,14 +206,33 @@ pub async fn count(connection: &mut Connection, access: Access, scenario: Scenar
     })?)
 }
 
-/// A run's result with the inputs that gave it; `None` while there is none. The caller has made sure
+/// What a run found with the inputs that gave it; `None` while there is nothing. The caller has made sure
 /// that the user may see the run.
-pub async fn result(connection: &mut Connection, run: RunId) -> Result<Option<(BaseAnalysis, Snapshot)>> {
-    let row: Option<(Json<BaseAnalysis>, Json<Snapshot>)> = on!(connection, c => {
-        sqlx::query_as("SELECT result, snapshot FROM runs WHERE id = $1 AND state = 'succeeded'")
+pub async fn result(connection: &mut Connection, run: RunId) -> Result<Option<(Findings, Snapshot)>> {
+    let row: Option<FoundRow> = on!(connection, c => {
+        sqlx::query_as("SELECT result, analysis_result, snapshot FROM runs WHERE id = $1 AND state = 'succeeded'")
             .bind(run.uuid())
             .fetch_optional(c)
             .await
     })?;
-    Ok(row.map(|(result, snapshot)| (result.0, snapshot.0)))
+    Ok(row.map(|FoundRow { result, analysis_result, snapshot }| {
+        (Findings { base: result.0, analysis: analysis_result.map(|json| json.0) }, snapshot.0)
+    }))
+}
+
+#[derive(FromRow)]
+struct FoundRow {
+    result: Json<BaseAnalysis>,
+    analysis_result: Option<Json<AnalysisResult>>,
+    snapshot: Json<Snapshot>,
+}
+
+/// How many runs of all scenarios were accepted before a run and wait like it.
+pub async fn ahead(connection: &mut Connection, run: RunId) -> Result<i64> {
+    Ok(on!(connection, c => {
+        sqlx::query_scalar("SELECT COUNT(*) FROM runs WHERE state = 'queued' AND id < $1")
+            .bind(run.uuid())
+            .fetch_one(c)
+            .await
+    })?)
 }

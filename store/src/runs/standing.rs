@@ -12,7 +12,7 @@ use safire_domain::{
 };
 use sqlx::{FromRow, types::Json};
 
-use super::Row;
+use super::{Row, columns};
 use crate::{Connection, Result, connection::on, master_data, scenarios};
 
 /// Whether the scenario would now compute something else than its run did: because its inputs have
@@ -28,7 +28,7 @@ pub async fn is_stale(connection: &mut Connection, scenario: &Scenario, run: &Ru
     let snapshot: Json<Snapshot> = on!(connection, c => {
         sqlx::query_scalar("SELECT snapshot FROM runs WHERE id = $1").bind(run.id.uuid()).fetch_one(c).await
     })?;
-    let now = Snapshot { given: scenario.inputs.clone(), defaults: defaults.map(|set| set.inputs) };
+    let now = Snapshot::base(scenario.inputs.clone(), defaults.map(|set| set.inputs));
     Ok(!snapshot.0.computes_like(&now))
 }
 
@@ -60,7 +60,7 @@ impl Standing {
     /// The same as [`is_stale`], of the run that stands.
     pub fn is_stale(&self) -> bool {
         let Some(Ended { run, snapshot, .. }) = &self.ended else { return false };
-        let now = || Snapshot { given: self.scenario.inputs.clone(), defaults: self.defaults.clone() };
+        let now = || Snapshot::base(self.scenario.inputs.clone(), self.defaults.clone());
         run.revision != self.scenario.revision || run.edition != self.edition && !snapshot.computes_like(&now())
     }
 }
@@ -97,10 +97,9 @@ async fn ended(connection: &mut Connection, runs: &[RunId]) -> Result<HashMap<Ru
     let Some(last) = runs.last() else { return Ok(HashMap::new()) };
     let rows: Vec<EndedRow> = on!(connection, c => {
         let mut query = sqlx::query_as(
-            "SELECT id, scenario_id, revision, fingerprint, engine_version, edition, state, attempt, failure,
-                    created_at, finished_at, snapshot, result
-             FROM runs
-             WHERE id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+            concat!("SELECT ", columns!(), ", r.snapshot, r.result
+             FROM runs r
+             WHERE r.id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"),
         );
         for place in 0..MOST {
             query = query.bind(runs.get(place).unwrap_or(last).uuid());

@@ -22,7 +22,7 @@ use crate::{
     App, Problem,
     auth::{Caller, new_refresh_token},
     body::Body,
-    problem::{FieldError, ProblemBody},
+    problem::FieldError,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -32,6 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// A new user.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "ana@example.com", "name": "Ana", "password": "correct horse battery" }))]
 struct Registration {
     email: Email,
     name: Name,
@@ -41,14 +42,14 @@ struct Registration {
 }
 
 /// Makes an analyst's account.
+///
+/// Whether anybody may is configured; where not, administrators make the accounts.
 #[utoipa::path(
-    post, path = "/auth/register", tag = "auth",
+    post, path = "/auth/register", tag = "auth", security(()), request_body = Registration,
     responses(
         (status = 201, description = "The account", body = User),
-        (status = 403, description = "Registration is closed", body = ProblemBody),
-        (status = 409, description = "The address is taken", body = ProblemBody),
-        (status = 422, description = "A field is wrong", body = ProblemBody),
-        (status = 429, description = "Too many accounts made from here", body = ProblemBody),
+        (status = 403, description = "registration is closed; ask an administrator"),
+        (status = 409, description = "`email.taken`: there is an account with this e-mail address"),
     )
 )]
 async fn register(State(app): State<App>, Body(new): Body<Registration>) -> Result<(StatusCode, Json<User>), Problem> {
@@ -84,6 +85,7 @@ pub(super) fn check_password(password: &SecretString) -> Result<(), Problem> {
 /// An account's credentials.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "ana@example.com", "password": "correct horse battery" }))]
 struct Credentials {
     email: Email,
     #[schema(value_type = String, format = "password")]
@@ -95,12 +97,11 @@ struct Credentials {
 /// Five wrong passwords in a row, for an address with or without an account, make it wait: 1 s, then
 /// twice as long each time, up to a quarter of an hour.
 #[utoipa::path(
-    post, path = "/auth/login", tag = "auth",
+    post, path = "/auth/login", tag = "auth", security(()), request_body = Credentials,
     responses(
-        (status = 200, description = "Tokens", body = Tokens),
-        (status = 401, description = "Address or password is wrong", body = ProblemBody),
-        (status = 422, description = "A field is wrong", body = ProblemBody),
-        (status = 429, description = "Too many attempts, from here (`rate_limited`) or for this address (`login.blocked`)", body = ProblemBody),
+        (status = 200, description = "An access token, and a token to get the next one with", body = Tokens),
+        (status = 401, description = "the e-mail address or the password is wrong"),
+        (status = 429, description = "`login.blocked`: too many failed attempts for this address; wait for Retry-After"),
     )
 )]
 async fn login(State(app): State<App>, Body(given): Body<Credentials>) -> Result<Json<Tokens>, Problem> {
@@ -158,12 +159,11 @@ async fn begin_session(
 }
 
 /// Who the caller is.
+///
+/// The user of the access token or of the API key, with role and zone as they are now.
 #[utoipa::path(
-    get, path = "/auth/me", tag = "auth", security(("bearer" = [])),
-    responses(
-        (status = 200, description = "The caller", body = User),
-        (status = 401, description = "Not signed in", body = ProblemBody),
-    )
+    get, path = "/auth/me", tag = "auth",
+    responses((status = 200, description = "The caller", body = User))
 )]
 async fn me(State(app): State<App>, caller: Caller) -> Result<Json<User>, Problem> {
     let user = app.database.read(move |c| Box::pin(users::find(c, caller.user))).await?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{App, Problem, app::USERS_DICT, auth::Caller, problem::ProblemBody};
+use crate::{App, Problem, app::USERS_DICT, auth::Caller};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -58,10 +58,9 @@ impl From<Stats> for Served {
 }
 
 /// How the cache is.
-#[utoipa::path(
-    get, path = "/cache/status", tag = "cache", security(("bearer" = [])),
-    responses((status = 200, body = CacheStatus), (status = 401, body = ProblemBody))
-)]
+///
+/// And how it has served since this process started.
+#[utoipa::path(get, path = "/cache/status", tag = "cache", responses((status = 200, body = CacheStatus)))]
 async fn status(State(app): State<App>, _: Caller) -> Result<Json<CacheStatus>, Problem> {
     let served = app.cache.stats().await?.into();
     let health = app.cache.health();
@@ -91,7 +90,7 @@ struct CacheStats {
 
 /// What Redis says about itself.
 #[derive(Serialize, ToSchema)]
-pub(super) struct RedisFigures {
+struct RedisFigures {
     /// Keys in its database.
     total_keys: u64,
     /// Memory it has allocated, in bytes.
@@ -107,10 +106,9 @@ impl From<RedisStats> for RedisFigures {
 }
 
 /// The cache's figures.
-#[utoipa::path(
-    get, path = "/cache/stats", tag = "cache", security(("bearer" = [])),
-    responses((status = 200, body = CacheStats), (status = 401, body = ProblemBody))
-)]
+///
+/// Those of this process, and those of Redis where replicas share one.
+#[utoipa::path(get, path = "/cache/stats", tag = "cache", responses((status = 200, body = CacheStats)))]
 async fn stats(State(app): State<App>, _: Caller) -> Result<Json<CacheStats>, Problem> {
     let stats = app.cache.stats().await?;
     let redis = app.cache.redis_stats().map(RedisFigures::from);
@@ -124,13 +122,14 @@ struct Invalidated {
     entries: u64,
 }
 
-/// Forgets everything that is cached, on all replicas (administrators).
+/// Forgets everything that is cached (administrators).
+///
+/// On all replicas; what is asked for next is read from the database.
 #[utoipa::path(
-    post, path = "/cache/invalidate", tag = "cache", security(("bearer" = [])),
+    post, path = "/cache/invalidate", tag = "cache",
     responses(
-        (status = 200, body = Invalidated),
-        (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody),
+        (status = 200, description = "What was forgotten", body = Invalidated),
+        (status = 403, description = "the caller is no administrator"),
     )
 )]
 async fn invalidate(State(app): State<App>, caller: Caller) -> Result<Json<Invalidated>, Problem> {
@@ -138,13 +137,14 @@ async fn invalidate(State(app): State<App>, caller: Caller) -> Result<Json<Inval
     Ok(Json(Invalidated { entries: app.cache.clear().await? }))
 }
 
-/// Forgets the dict of users, on all replicas (administrators).
+/// Forgets the directory of users (administrators).
+///
+/// On all replicas; everything else stays cached.
 #[utoipa::path(
-    post, path = "/cache/invalidate/users-dict", tag = "cache", security(("bearer" = [])),
+    post, path = "/cache/invalidate/users-dict", tag = "cache",
     responses(
-        (status = 200, body = Invalidated),
-        (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody),
+        (status = 200, description = "What was forgotten", body = Invalidated),
+        (status = 403, description = "the caller is no administrator"),
     )
 )]
 async fn invalidate_users_dict(State(app): State<App>, caller: Caller) -> Result<Json<Invalidated>, Problem> {

@@ -1,4 +1,4 @@
-//! Calculations: asked for, watched, called off, read.
+//! Calculations: asked for, watched, called off. What they found is in [`super::results`].
 
 use std::{
     sync::Arc,
@@ -13,37 +13,35 @@ use axum::{
 use http::{StatusCode, header};
 use safire_actors::scenarios::{Asker, CalculateAnswer};
 use safire_domain::{
-    RunId, ScenarioId,
-    engine::{Failure, InputDocument},
-    lifecycle::{Rest, Status},
-    run::{Computed, Run, Snapshot, steps},
-    scenario::{Pathway, Scenario},
+    ScenarioId,
+    engine::{Analysis, Failure, InputDocument},
+    lifecycle::RunState,
+    run::{Computed, Findings, Order, Run, Snapshot, steps},
+    scenario::Pathway,
 };
 use safire_store::{
     Window,
     idempotency::Key,
     runs::{self, Cancelled},
-    scenarios,
 };
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    asked::{self, Asked},
+    results::{TraceQuery, find_run, is_stale, render},
     scenarios::{check, find},
-    view::{ResultView, RunView},
+    view::{ResultView, RunView, StatusView},
 };
 use crate::{
     App, Problem,
     auth::Caller,
     body::Body,
-    conditional::{Has, Tagged, not_modified},
     extract::{Id, Query},
-    idempotency::{self, RequestKey},
-    page::{Page, Range},
+    idempotency::{self, OptionallyKeyed},
     prefer::{PREFERENCE_APPLIED, Wait},
-    problem::ProblemBody,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -51,25 +49,31 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(calculate, cancel))
         .routes(routes!(status))
         .routes(routes!(calculate_now))
-        .routes(routes!(result))
-        .routes(routes!(list))
         .routes(routes!(quick))
 }
 
 /// Has a scenario calculated; the run's row is the truth from here on.
-pub(super) async fn accept(app: &App, caller: Caller, key: Option<Key>, id: ScenarioId) -> Result<Run, Problem> {
-    answer(app.scenarios.calculate(Asker { access: caller.access(), key, again: None }, id).await?)
+pub(super) async fn accept(
+    app: &App,
+    caller: Caller,
+    key: Option<Key>,
+    id: ScenarioId,
+    analysis: Analysis,
+) -> Result<Run, Problem> {
+    let asker = Asker { access: caller.access(), key, analysis: Box::new(analysis), again: None };
+    answer(app.scenarios.calculate(asker, id).await?)
 }
 
 /// The run that was accepted, or why none was.
 pub(super) fn answer(answer: CalculateAnswer) -> Result<Run, Problem> {
     match answer {
-        CalculateAnswer::Run(run) => Ok(run),
+        CalculateAnswer::Run(run) => Ok(*run),
         CalculateAnswer::Busy(run) => Err(Problem::conflict(
             "calculation.in_motion",
             format!("run {run} of other inputs is in motion; wait for it or cancel it"),
         )),
         CalculateAnswer::Invalid(invalid) => Err(invalid.into()),
+        CalculateAnswer::InvalidAnalysis(invalid) => Err(asked::invalid("", &invalid)),
         CalculateAnswer::Forbidden => Err(Problem::read_only("scenario")),
         CalculateAnswer::Unknown => Err(Problem::not_found("scenario")),
         CalculateAnswer::UnknownRun => Err(Problem::not_found("run")),
@@ -83,21 +87,27 @@ pub(super) fn answer(answer: CalculateAnswer) -> Result<Run, Problem> {
     }
 }
 
-/// Begins a calculation and answers at once. Asked again, it answers with the same run; when the
-/// stored result is of these very inputs, with the run that gave it. With `Prefer: wait=N` it answers
-/// when the run has ended, or after N seconds.
+/// Begins a calculation and answers at once.
+///
+/// Without a body it is the base analysis; a body asks for another beside it: `monte-carlo`, `sobol`, `tornado`,
+/// `spider` or `sweep`. The run that it answers with is stored and is not lost. Asked again, it answers with the
+/// same run; when the stored result is of these very inputs, with the run that gave it. With `Prefer: wait=N` it
+/// answers when the run has ended, or after N seconds.
 #[utoipa::path(
-    post, path = "/scenarios/{id}/calculate", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path)),
+    post, path = "/scenarios/{id}/calculate", tag = "calculation",
+    params(
+        ("id" = ScenarioId, Path),
+        ("Idempotency-Key" = Option<String>, Header),
+        ("Prefer" = Option<String>, Header),
+    ),
+    request_body = Option<Analysis>,
     responses(
-        (status = 200, description = "The result is there already", body = RunView),
+        (status = 200, description = "The result is there; Location says where", body = RunView,
+            headers(("Location"))),
         (status = 202, description = "Accepted; Location says where to watch", body = RunView),
-        (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "A run of other inputs is in motion", body = ProblemBody),
-        (status = 422, description = "The inputs are incomplete or wrong", body = ProblemBody),
-        (status = 503, description = "The pool is full; try again", body = ProblemBody),
+        (status = 403, description = "another's scenario, or a viewer asks"),
+        (status = 409, description = "`calculation.in_motion`: a run of other inputs is in motion; wait for it or cancel it"),
+        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where"),
     )
 )]
 async fn calculate(
@@ -105,9 +115,10 @@ async fn calculate(
     caller: Caller,
     Id(id): Id<ScenarioId>,
     wait: Wait,
-    key: RequestKey,
+    OptionallyKeyed { body, key }: OptionallyKeyed<Asked>,
 ) -> Result<Response, Problem> {
-    let run = accept(&app, caller, key.get(), id).await?;
+    let analysis = asked::analysis("", body)?;
+    let run = accept(&app, caller, key.get(), id, analysis).await?;
     let Some(patience) = wait.within(app.settings.sync_wait) else { return Ok(accepted(run)) };
     let run = ended(&app, caller, run, patience).await?;
     let applied = [(PREFERENCE_APPLIED, format!("wait={}", patience.as_secs()))];
@@ -124,19 +135,19 @@ pub(super) fn accepted(run: Run) -> Response {
     (StatusCode::ACCEPTED, headers, Json(RunView::from(run))).into_response()
 }
 
-/// Calculates and waits for the result; answers 202 when it takes longer than the service waits.
+/// Calculates and waits for the result.
+///
+/// It waits up to 20 s, unless configured otherwise, and then answers 202 with the run, which goes on.
 #[utoipa::path(
-    post, path = "/scenarios/{id}/calculate/sync", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), TraceQuery),
+    post, path = "/scenarios/{id}/calculate/sync", tag = "calculation",
+    params(("id" = ScenarioId, Path), ("Idempotency-Key" = Option<String>, Header), TraceQuery),
+    request_body = Option<Analysis>,
     responses(
         (status = 200, description = "How the run ended", body = ResultView),
         (status = 202, description = "It takes longer; Location says where to watch", body = RunView),
-        (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "A run of other inputs is in motion", body = ProblemBody),
-        (status = 422, description = "The inputs are incomplete or wrong", body = ProblemBody),
-        (status = 503, description = "The pool is full; try again", body = ProblemBody),
+        (status = 403, description = "another's scenario, or a viewer asks"),
+        (status = 409, description = "`calculation.in_motion`: a run of other inputs is in motion; wait for it or cancel it"),
+        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where"),
     )
 )]
 async fn calculate_now(
@@ -144,9 +155,10 @@ async fn calculate_now(
     caller: Caller,
     Id(id): Id<ScenarioId>,
     Query(query): Query<TraceQuery>,
-    key: RequestKey,
+    OptionallyKeyed { body, key }: OptionallyKeyed<Asked>,
 ) -> Result<Response, Problem> {
-    let run = accept(&app, caller, key.get(), id).await?;
+    let analysis = asked::analysis("", body)?;
+    let run = accept(&app, caller, key.get(), id, analysis).await?;
     let run = ended(&app, caller, run, app.settings.sync_wait).await?;
     if !run.state.has_ended() {
         return Ok(accepted(run));
@@ -171,36 +183,41 @@ async fn ended(app: &App, caller: Caller, mut run: Run, patience: Duration) -> R
     Ok(run)
 }
 
-async fn find_run(app: &App, caller: Caller, scenario: ScenarioId, run: RunId) -> Result<Run, Problem> {
-    let found = app.database.read(move |c| Box::pin(runs::find(c, caller.access(), scenario, run))).await?;
-    found.ok_or_else(|| Problem::not_found("run"))
-}
-
 /// Where the scenario's latest run stands.
+///
+/// Until it was calculated for the first time there is none: 404.
 #[utoipa::path(
-    get, path = "/scenarios/{id}/calculate/status", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path)),
-    responses(
-        (status = 200, body = RunView), (status = 401, body = ProblemBody),
-        (status = 404, description = "No such scenario, or it was never calculated", body = ProblemBody),
-    )
+    get, path = "/scenarios/{id}/calculate/status", tag = "calculation", params(("id" = ScenarioId, Path)),
+    responses((status = 200, description = "The run", body = StatusView))
 )]
-async fn status(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<RunView>, Problem> {
-    let latest = app.database.read(move |c| Box::pin(runs::list(c, caller.access(), id, Window::first(1)))).await?;
-    let run = latest.into_iter().next();
-    run.map(|run| Json(run.into())).ok_or_else(|| Problem::not_found("run of a scenario"))
+async fn status(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<StatusView>, Problem> {
+    let found = app
+        .database
+        .read(move |c| {
+            Box::pin(async move {
+                let latest = runs::list(c, caller.access(), id, Window::first(1)).await?;
+                let Some(run) = latest.into_iter().next() else { return Ok(None) };
+                let waits = run.state == RunState::Queued;
+                let queue_position = if waits { Some(runs::ahead(c, run.id).await?) } else { None };
+                Ok(Some((run, queue_position)))
+            })
+        })
+        .await?;
+    let (run, queue_position) = found.ok_or_else(|| Problem::not_found("run of a scenario"))?;
+    let running = run.advance.as_ref().filter(|_| run.state == RunState::Running);
+    let remaining_s = running.and_then(|advance| advance.remaining_s(app.now()));
+    Ok(Json(StatusView { run: run.into(), queue_position, remaining_s }))
 }
 
-/// Calls the run in motion off; the scenario is again what it was before.
+/// Calls the run in motion off.
+///
+/// The scenario is again what it was before.
 #[utoipa::path(
-    delete, path = "/scenarios/{id}/calculate", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path)),
+    delete, path = "/scenarios/{id}/calculate", tag = "calculation", params(("id" = ScenarioId, Path)),
     responses(
         (status = 200, description = "The run, cancelled", body = RunView),
-        (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "Nothing is in motion", body = ProblemBody),
+        (status = 403, description = "another's scenario, or a viewer asks"),
+        (status = 409, description = "`run.not_in_motion`: nothing is being calculated"),
     )
 )]
 async fn cancel(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<Json<RunView>, Problem> {
@@ -210,102 +227,6 @@ async fn cancel(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) 
         Cancelled::Forbidden => Err(Problem::read_only("scenario")),
         Cancelled::Unknown => Err(Problem::not_found("scenario")),
     }
-}
-
-/// Whether to say how every number came about.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-#[derive(Default)]
-struct TraceQuery {
-    /// Add the steps: formula, inputs and value of every number.
-    trace: bool,
-}
-
-/// The result that stands: of the run that ended last, or of the one before while another is in
-/// motion.
-#[utoipa::path(
-    get, path = "/scenarios/{id}/result", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), TraceQuery),
-    responses(
-        (status = 200, description = "How the run ended", body = ResultView),
-        (status = 401, body = ProblemBody),
-        (status = 404, description = "No such scenario, or it has no result yet", body = ProblemBody),
-    )
-)]
-async fn result(
-    State(app): State<App>,
-    caller: Caller,
-    Id(id): Id<ScenarioId>,
-    Query(query): Query<TraceQuery>,
-    has: Has,
-) -> Result<Response, Problem> {
-    let scenario = find(&app, caller, id).await?;
-    let (Status::Resting(rest) | Status::Calculating { before: rest, .. }) = scenario.status;
-    let (Rest::Calculated(run) | Rest::Failed(run)) = rest else {
-        return Err(Problem::not_found("result: the scenario was not calculated yet"));
-    };
-    let run = find_run(&app, caller, id, run).await?;
-    let stale = is_stale(&app, &scenario, &run).await?;
-    // A result never changes; whether it is stale, and the run's revision, may.
-    let parts = (if stale { ".stale" } else { "" }, if query.trace { ".trace" } else { "" });
-    let tag = format!("{}.{}.{}{}{}", run.id, run.revision, scenario.revision, parts.0, parts.1);
-    if has.has(&tag) {
-        return Ok(not_modified(&tag));
-    }
-    Ok(Tagged::new(tag, render(&app, run, stale, query.trace).await?).into_response())
-}
-
-async fn is_stale(app: &App, scenario: &Scenario, run: &Run) -> Result<bool, Problem> {
-    let (scenario, run) = (scenario.clone(), run.clone());
-    Ok(app.database.read(move |c| Box::pin(async move { runs::is_stale(c, &scenario, &run).await })).await?)
-}
-
-/// A run that has ended, with its result if it has one. The caller's right to it was checked.
-async fn render(app: &App, run: Run, stale: bool, trace: bool) -> Result<ResultView, Problem> {
-    let id = run.id;
-    let stored = app.database.read(move |c| Box::pin(runs::result(c, id))).await?;
-    let computed = match stored {
-        None => None,
-        Some((result, snapshot)) => {
-            let resolved = snapshot.resolve().map_err(|error| Problem::defect(&error))?;
-            let trace = trace.then(|| steps(&resolved.inputs));
-            Some(Computed { result, resolved_inputs: resolved.values, trace })
-        }
-    };
-    Ok(ResultView { run: run.into(), stale, computed })
-}
-
-/// A scenario's runs, newest first.
-#[utoipa::path(
-    get, path = "/scenarios/{id}/runs", tag = "calculation", security(("bearer" = [])),
-    params(("id" = ScenarioId, Path), Range),
-    responses(
-        (status = 200, body = Page<RunView>), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
-    )
-)]
-async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    Id(id): Id<ScenarioId>,
-    Query(range): Query<Range>,
-) -> Result<Json<Page<RunView>>, Problem> {
-    let window = range.window()?;
-    let access = caller.access();
-    let found = app
-        .database
-        .read(move |c| {
-            Box::pin(async move {
-                if scenarios::find(c, access, id).await?.is_none() {
-                    return Ok(None);
-                }
-                Ok(Some((runs::list(c, access, id, window).await?, runs::count(c, access, id).await?)))
-            })
-        })
-        .await?;
-    let (items, total) = found.ok_or_else(|| Problem::not_found("scenario"))?;
-    let items = items.into_iter().map(RunView::from).collect();
-    Ok(Json(Page::of(items, total, &window, |run: &RunView| run.id.to_string())))
 }
 
 /// A calculation without a scenario that failed: for what it was given, unless the engine broke or the
@@ -330,36 +251,44 @@ struct QuickRequest {
     country: String,
     #[serde(default)]
     inputs: InputDocument,
+    /// What to find out beside the base analysis.
+    #[serde(default)]
+    #[schema(value_type = Option<Analysis>)]
+    analysis: Asked,
 }
 
-/// Calculates at once; nothing is stored.
+/// Calculates at once, without a scenario.
+///
+/// Nothing is stored. Inputs that are left out come from the default set of process, feedstock and country.
 #[utoipa::path(
-    post, path = "/calculate/quick", tag = "calculation", security(("bearer" = [])), params(TraceQuery),
+    post, path = "/calculate/quick", tag = "calculation", params(TraceQuery), request_body = QuickRequest,
     responses(
-        (status = 200, body = Computed), (status = 401, body = ProblemBody),
-        (status = 422, description = "An input is wrong, or the calculation failed", body = ProblemBody),
-        (status = 500, description = "The engine met a defect of its own", body = ProblemBody),
-        (status = 503, description = "The pool is full; try again", body = ProblemBody),
+        (status = 200, description = "The result and its inputs", body = Computed),
+        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where; \
+            `calculation.failed`: the inputs have no result"),
     )
 )]
 async fn quick(
     State(app): State<App>,
-    _: Caller,
+    caller: Caller,
     Query(query): Query<TraceQuery>,
     Body(request): Body<QuickRequest>,
 ) -> Result<Json<Computed>, Problem> {
     let pathway = Pathway { process: request.process, feedstock: request.feedstock, country: request.country };
     check(&app, &pathway, &request.inputs).await?;
     let defaults = app.master_data().await?.defaults_for(&pathway).map(|set| set.inputs.clone());
-    let resolved = Snapshot { given: request.inputs, defaults }.resolve()?;
+    let resolved = Snapshot::base(request.inputs, defaults).resolve()?;
+    let analysis = asked::analysis("/analysis", request.analysis)?;
+    let order = Order { inputs: resolved.inputs, analysis };
+    order.analysis.start(&order.inputs).map_err(|invalid| asked::invalid("/analysis", &invalid))?;
 
-    let permit = app.calculations.admit()?;
+    let place = app.calculations.admit(caller.user)?;
     let cancel = CancellationToken::new();
     // A caller that hangs up calls its calculation off.
     let _guard = cancel.clone().drop_guard();
-    let inputs = Arc::new(resolved.inputs);
-    let outcome = app.calculations.run(permit, Arc::clone(&inputs), cancel, None).await?;
-    let result = outcome.map_err(|failure| failed(&failure))?;
-    let trace = query.trace.then(|| steps(&inputs));
-    Ok(Json(Computed { result, resolved_inputs: resolved.values, trace }))
+    let order = Arc::new(order);
+    let outcome = app.calculations.run(place, Arc::clone(&order), cancel, None).await?;
+    let Findings { base, analysis } = outcome.map_err(|failure| failed(&failure))?;
+    let trace = query.trace.then(|| steps(&order.inputs));
+    Ok(Json(Computed { result: base, analysis, resolved_inputs: resolved.values, trace }))
 }

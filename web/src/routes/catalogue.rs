@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{App, Problem, auth::Caller, problem::ProblemBody};
+use crate::{App, Problem, auth::Caller};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -47,7 +47,7 @@ struct FeedstockView {
 struct FeedstockInSet {
     #[serde(flatten)]
     pathway: Pathway,
-    #[serde(flatten)]
+    /// Its inputs there.
     inputs: FeedstockInputs,
 }
 
@@ -65,7 +65,7 @@ struct Utility {
 struct UtilityInSet {
     #[serde(flatten)]
     pathway: Pathway,
-    #[serde(flatten)]
+    /// Its inputs there.
     inputs: UtilityFigures,
 }
 
@@ -93,60 +93,40 @@ struct Product {
 struct ProductInSet {
     #[serde(flatten)]
     pathway: Pathway,
-    #[serde(flatten)]
+    /// Its inputs there.
     inputs: ProductInputs,
 }
 
-/// The process technologies, with the pathways that have defaults.
+/// All process technologies.
+///
+/// Each with the pathways that have defaults.
 #[utoipa::path(
-    get, path = "/process-technologies", tag = "master data", security(("bearer" = [])),
-    responses(
-        (status = 200, description = "All process technologies", body = Vec<Listed>, example = json!([{
-            "code": "HEFA", "name": "Hydroprocessed esters and fatty acids",
-            "default_sets": [{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }],
-        }])),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
-    )
+    get, path = "/process-technologies", tag = "master data",
+    responses((status = 200, description = "All process technologies", body = Vec<Listed>))
 )]
 async fn process_technologies(State(app): State<App>, _: Caller) -> Result<Json<Vec<Listed>>, Problem> {
     let known = app.master_data().await?;
     Ok(Json(known.process_technologies.iter().map(|entry| listed(entry, &known, |p| &p.process)).collect()))
 }
 
-/// The countries, with the pathways that have defaults.
+/// All countries.
+///
+/// Each with the pathways that have defaults.
 #[utoipa::path(
-    get, path = "/countries", tag = "master data", security(("bearer" = [])),
-    responses(
-        (status = 200, description = "All countries", body = Vec<Listed>, example = json!([{
-            "code": "Malaysia", "name": "Malaysia",
-            "default_sets": [{ "process": "HEFA", "feedstock": "UCO", "country": "Malaysia" }],
-        }])),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
-    )
+    get, path = "/countries", tag = "master data",
+    responses((status = 200, description = "All countries", body = Vec<Listed>))
 )]
 async fn countries(State(app): State<App>, _: Caller) -> Result<Json<Vec<Listed>>, Problem> {
     let known = app.master_data().await?;
     Ok(Json(known.countries.iter().map(|entry| listed(entry, &known, |p| &p.country)).collect()))
 }
 
-/// The feedstocks, with price, yield, carbon content and CI by default set.
+/// All feedstocks.
+///
+/// Each with its price, yield, carbon content and CI in the default sets that have it.
 #[utoipa::path(
-    get, path = "/feedstocks", tag = "master data", security(("bearer" = [])),
-    responses(
-        (status = 200, description = "All feedstocks", body = Vec<FeedstockView>, example = json!([{
-            "code": "UCO", "name": "Used cooking oil",
-            "carbon_content": { "value": 0.78, "unit": "kg/kg" }, "yield": { "value": 1.21, "unit": "kg/kg" },
-            "default_sets": [{
-                "process": "HEFA", "feedstock": "UCO", "country": "USA",
-                "price": { "value": 930, "unit": "USD/t" }, "yield": { "value": 1.21, "unit": "kg/kg" },
-                "carbon_content": { "value": 0.78, "unit": "kg/kg" }, "ci": { "value": 46.526, "unit": "gCO2e/kg" },
-            }],
-        }])),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
-    )
+    get, path = "/feedstocks", tag = "master data",
+    responses((status = 200, description = "All feedstocks", body = Vec<FeedstockView>))
 )]
 async fn feedstocks(State(app): State<App>, _: Caller) -> Result<Json<Vec<FeedstockView>>, Problem> {
     let known = app.master_data().await?;
@@ -158,21 +138,12 @@ async fn feedstocks(State(app): State<App>, _: Caller) -> Result<Json<Vec<Feedst
     Ok(Json(known.feedstocks.iter().map(of).collect()))
 }
 
-/// The utilities, with price, yield and CI by default set.
+/// All utilities.
+///
+/// Each with its price, yield and CI in every default set.
 #[utoipa::path(
-    get, path = "/utilities", tag = "master data", security(("bearer" = [])),
-    responses(
-        (status = 200, description = "All utilities", body = Vec<Utility>, example = json!([{
-            "code": "hydrogen", "name": "Hydrogen",
-            "default_sets": [{
-                "process": "HEFA", "feedstock": "UCO", "country": "USA",
-                "price": { "value": 5.4, "unit": "USD/kg" }, "yield": { "value": 0.042, "unit": "kg/kg" },
-                "ci": { "value": 0, "unit": "gCO2e/kg" },
-            }],
-        }])),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
-    )
+    get, path = "/utilities", tag = "master data",
+    responses((status = 200, description = "All utilities", body = Vec<Utility>))
 )]
 async fn utilities(State(app): State<App>, _: Caller) -> Result<Json<Vec<Utility>>, Problem> {
     let known = app.master_data().await?;
@@ -184,23 +155,12 @@ async fn utilities(State(app): State<App>, _: Caller) -> Result<Json<Vec<Utility
     Ok(Json(known.utilities.iter().map(of).collect()))
 }
 
-/// The products, with price, yield and properties by default set.
+/// All products.
+///
+/// Each with its price, yield and properties in the default sets that have it.
 #[utoipa::path(
-    get, path = "/products", tag = "master data", security(("bearer" = [])),
-    responses(
-        (status = 200, description = "All products", body = Vec<Product>, example = json!([{
-            "code": "jet", "name": "Jet",
-            "default_sets": [{
-                "process": "HEFA", "feedstock": "UCO", "country": "USA",
-                "price": { "value": 3000, "unit": "USD/t" }, "yield": { "value": 0.64, "unit": "kg/kg" },
-                "carbon_content": { "value": 0.847, "unit": "kg/kg" },
-                "energy_content": { "value": 43.8, "unit": "MJ/kg" }, "density": { "value": 0.81, "unit": "kg/L" },
-                "price_sensitivity": { "value": 0, "unit": "USD/t per gCO2e/MJ" },
-            }],
-        }])),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
-    )
+    get, path = "/products", tag = "master data",
+    responses((status = 200, description = "All products", body = Vec<Product>))
 )]
 async fn products(State(app): State<App>, _: Caller) -> Result<Json<Vec<Product>>, Problem> {
     let known = app.master_data().await?;

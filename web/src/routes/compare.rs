@@ -14,12 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    App, Problem,
-    auth::Caller,
-    extract::Query,
-    problem::{FieldError, ProblemBody},
-};
+use crate::{App, Problem, auth::Caller, extract::Query, problem::FieldError};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(compare))
@@ -66,9 +61,11 @@ struct Compared {
     reason: Option<String>,
 }
 
-/// Compares 2 to 20 scenarios: their key figures, and the inputs in which they differ.
+/// Compares 2 to 20 scenarios.
+///
+/// Their key figures, with the difference from the first, and the inputs in which they differ.
 #[utoipa::path(
-    get, path = "/scenarios/compare", tag = "scenarios", security(("bearer" = [])), params(Ids),
+    get, path = "/scenarios/compare", tag = "scenarios", params(Ids),
     responses(
         (status = 200, description = "The scenarios side by side", body = Comparison, example = json!({
             "scenarios": [
@@ -90,12 +87,9 @@ struct Compared {
                 { "value": 250.0, "unit": "kt/yr", "source": "user" },
             ] }],
         })),
-        (status = 400, description = "The query string is not understood", body = ProblemBody),
-        (status = 401, description = "No valid access token", body = ProblemBody),
         (status = 404, description = "There is no such scenario, or the caller may not see it; `detail` and `errors` \
-            say which", body = ProblemBody),
-        (status = 422, description = "Too few ids, too many, one twice, or one that is no id", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+            say which"),
+        (status = 422, description = "Too few ids, too many, one twice, or one that is no id"),
     )
 )]
 async fn compare(

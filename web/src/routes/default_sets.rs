@@ -1,7 +1,7 @@
 //! Default sets: what a pathway's inputs are unless a scenario gives others.
 
-use axum::{Json, extract::State};
-use http::{HeaderName, StatusCode, header::ETAG};
+use axum::{Json, extract::State, response::Response};
+use http::StatusCode;
 use safire_domain::{
     engine::InputDocument,
     master_data::{DefaultSet, MasterData},
@@ -16,8 +16,9 @@ use crate::{
     App, Problem,
     auth::{Admin, Caller},
     body::Body,
+    conditional::{Has, IfMatch, Tagged},
     extract::InPathway,
-    problem::{FieldError, ProblemBody, field_errors},
+    problem::{FieldError, field_errors},
 };
 
 /// Lines of notes at most.
@@ -49,20 +50,11 @@ struct DefaultSetText {
     notes: Vec<Note>,
 }
 
-type Tagged<T> = ([(HeaderName, String); 1], Json<T>);
-
-/// The entity tag of what belongs to an edition of the master data.
-pub(super) fn tag(edition: i64) -> [(HeaderName, String); 1] {
-    [(ETAG, format!("\"{edition}\""))]
-}
-
 /// The edition after a change, and what the change came upon.
-pub(super) fn edited<T>(outcome: Edited<T>) -> Result<(i64, T), Problem> {
+pub(super) fn edited<T>(outcome: Edited<T>, if_match: &IfMatch) -> Result<(i64, T), Problem> {
     match outcome {
         Edited::Done { edition, found } => Ok((edition, found)),
-        Edited::Stale { edition } => {
-            Err(Problem::conflict("edition.changed", format!("the master data is at edition {edition} by now")))
-        }
+        Edited::Stale { .. } => Err(if_match.lost()),
     }
 }
 
@@ -80,87 +72,80 @@ fn example_text() -> serde_json::Value {
 }
 
 /// All default sets.
+///
+/// As they are cached, for up to an hour on replicas without Redis.
 #[utoipa::path(
-    get, path = "/default-sets", tag = "master data", security(("bearer" = [])),
+    get, path = "/default-sets", tag = "master data",
     responses(
         (status = 200, description = "All default sets", body = Vec<DefaultSet>,
             example = json!([MasterData::seed().defaults[0]])),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
 async fn list(State(app): State<App>, _: Caller) -> Result<Json<Vec<DefaultSet>>, Problem> {
     Ok(Json(app.master_data().await?.defaults))
 }
 
-/// The default set of one pathway, as it is now. Its entity tag is the edition of the master data.
+/// The default set of one pathway, as it is now.
+///
+/// Its entity tag is the edition of the master data.
 #[utoipa::path(
-    get, path = "/default-sets/{process}/{feedstock}/{country}", tag = "master data", security(("bearer" = [])),
+    get, path = "/default-sets/{process}/{feedstock}/{country}", tag = "master data",
     params(
-        ("process" = String, Path, example = "HEFA"), ("feedstock" = String, Path, example = "UCO"),
-        ("country" = String, Path, example = "USA"),
+        ("process" = String, Path, description = "The process technology's code", example = "HEFA"), ("feedstock" = String, Path, description = "The feedstock's code", example = "UCO"),
+        ("country" = String, Path, description = "The country's code", example = "USA"), ("If-None-Match" = Option<String>, Header),
     ),
     responses(
         (status = 200, description = "The default set",
-            headers(("ETag" = String, description = "The edition of the master data")),
+            headers(("ETag")),
             body = DefaultSetView, example = json!(example())),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 404, description = "The pathway has no default set", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 404, description = "The pathway has no default set"),
     )
 )]
-async fn read(
-    State(app): State<App>,
-    _: Caller,
-    InPathway(pathway): InPathway,
-) -> Result<Tagged<DefaultSetView>, Problem> {
+async fn read(State(app): State<App>, _: Caller, InPathway(pathway): InPathway, has: Has) -> Result<Response, Problem> {
     let (edition, set) =
         app.database.read(move |c| Box::pin(async move { master_data::defaults_of(c, &pathway).await })).await?;
     let set = set.ok_or_else(|| Problem::not_found("default set"))?;
-    Ok((tag(edition), Json(DefaultSetView { set, edition })))
+    Ok(has.or(Tagged::new(edition, DefaultSetView { set, edition })))
 }
 
-/// Makes or replaces the default set of a pathway (administrators). Scenarios that it fills up show as
-/// stale when their result was of other inputs; results are kept until they are calculated again.
+/// Makes or replaces the default set of a pathway (administrators).
+///
+/// Scenarios that it fills up show as stale when their result was of other inputs; results are kept until they are calculated again.
 #[utoipa::path(
-    put, path = "/default-sets/{process}/{feedstock}/{country}", tag = "master data", security(("bearer" = [])),
+    put, path = "/default-sets/{process}/{feedstock}/{country}", tag = "master data",
     params(
-        ("process" = String, Path, example = "HEFA"), ("feedstock" = String, Path, example = "UCO"),
-        ("country" = String, Path, example = "USA"),
+        ("process" = String, Path, description = "The process technology's code", example = "HEFA"), ("feedstock" = String, Path, description = "The feedstock's code", example = "UCO"),
+        ("country" = String, Path, description = "The country's code", example = "USA"),
     ),
     request_body(content = DefaultSetText, example = json!(example_text())),
     responses(
         (status = 200, description = "The default set, replaced, or as it was when nothing differs",
-            headers(("ETag" = String, description = "The edition that has it")),
+            headers(("ETag")),
             body = DefaultSetView, example = json!(example())),
         (status = 201, description = "The default set of a pathway that had none",
-            headers(("ETag" = String, description = "The edition that has it")),
+            headers(("ETag")),
             body = DefaultSetView, example = json!(example())),
-        (status = 400, description = "The body is not JSON", body = ProblemBody),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is no administrator", body = ProblemBody),
-        (status = 404, description = "No such process technology, feedstock or country", body = ProblemBody),
-        (status = 413, description = "The body is too large", body = ProblemBody),
-        (status = 415, description = "The body is not sent as JSON", body = ProblemBody),
-        (status = 422, description = "An input is missing, wrong or unknown; nothing was stored", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 403, description = "The caller is no administrator"),
+        (status = 404, description = "No such process technology, feedstock or country"),
+        (status = 422, description = "An input is missing, wrong or unknown; nothing was stored"),
     )
 )]
 async fn replace(
     State(app): State<App>,
     _: Admin,
     InPathway(pathway): InPathway,
+    if_match: IfMatch,
     Body(text): Body<DefaultSetText>,
 ) -> Result<(StatusCode, Tagged<DefaultSetView>), Problem> {
     let notes = text.notes.into_iter().map(String::from).collect();
     let set = DefaultSet { pathway, inputs: text.inputs, notes };
     check(&app, &set).await?;
-    let (row, expected) = (set.clone(), None);
+    let (row, expected) = (set.clone(), if_match.versions());
     let outcome = app.database.write(move |c| Box::pin(master_data::put_default_set(c, row, expected))).await;
     app.master_data_changed().await;
-    let (edition, is_new) = edited(outcome?)?;
+    let (edition, is_new) = edited(outcome?, &if_match)?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, (tag(edition), Json(DefaultSetView { set, edition }))))
+    Ok((status, Tagged::new(edition, DefaultSetView { set, edition })))
 }
 
 /// What is wrong in the path is not there; what is wrong in the body is refused, all of it at once.

@@ -9,13 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::view::ScenarioView;
-use crate::{
-    App, Problem,
-    auth::Caller,
-    body::OptionalBody,
-    extract::Id,
-    problem::{FieldError, ProblemBody},
-};
+use crate::{App, Problem, auth::Caller, body::OptionalBody, extract::Id, problem::FieldError};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(duplicate))
@@ -31,30 +25,26 @@ struct ScenarioCopy {
     project_id: Option<ProjectId>,
 }
 
-/// Copies a scenario's process, feedstock, country and inputs into a new draft, in the same project or in
-/// another of the caller's.
+/// Copies a scenario.
+///
+/// Its process, feedstock, country and inputs make a new draft, in the same project or in another of the caller's.
 #[utoipa::path(
-    post, path = "/scenarios/{id}/duplicate", tag = "scenarios", security(("bearer" = [])),
+    post, path = "/scenarios/{id}/duplicate", tag = "scenarios",
     params(("id" = ScenarioId, Path)),
     request_body(content = Option<ScenarioCopy>, example = json!({ "name": "Houston, dearer feedstock" })),
     responses(
         (status = 201, description = "The copy; Location says where", body = ScenarioView,
-            headers(("Location" = String, description = "Where the copy is")), example = json!({
+            headers(("Location")), example = json!({
                 "id": "019a9e6c-6f5a-7c3e-8f0a-2b6d1c9e4f10", "project_id": "019a9e6c-1d22-7b10-9a41-5e3f7a8b9c0d",
                 "name": "Houston, dearer feedstock", "process": "HEFA", "feedstock": "UCO", "country": "USA",
                 "inputs": { "plant": { "capacity": { "value": 250, "unit": "kt/yr" } } }, "status": "draft",
                 "run_id": null, "revision": 1, "version": 1, "created_at": "2025-11-20T09:30:00Z",
                 "updated_at": "2025-11-20T09:30:00Z",
             })),
-        (status = 400, description = "The body is not JSON", body = ProblemBody),
-        (status = 401, description = "No valid access token", body = ProblemBody),
         (status = 403, description = "The project is another's, or a viewer asks; with `project_id`, a scenario that \
-            one may only read can be copied to a project of one's own", body = ProblemBody),
-        (status = 404, description = "No such scenario", body = ProblemBody),
-        (status = 413, description = "The body is too large", body = ProblemBody),
-        (status = 415, description = "The body is not sent as JSON", body = ProblemBody),
-        (status = 422, description = "A field is wrong or unknown, or there is no such project", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+            one may only read can be copied to a project of one's own"),
+        (status = 404, description = "No such scenario"),
+        (status = 422, description = "A field is wrong or unknown, or there is no such project"),
     )
 )]
 async fn duplicate(

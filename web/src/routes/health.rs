@@ -10,7 +10,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::cache::RedisFigures;
 use crate::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -19,27 +18,34 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// A yes or no.
 #[derive(Serialize, ToSchema)]
-struct Answer {
+struct Readiness {
     /// `ok`, or why not.
     #[schema(example = "ok")]
     status: &'static str,
 }
 
-/// The process answers: restart it when this fails.
-#[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, body = Answer)))]
-async fn live() -> Json<Answer> {
-    Json(Answer { status: "ok" })
+/// The process answers.
+///
+/// Restart it when this fails.
+#[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, body = Readiness)))]
+async fn live() -> Json<Readiness> {
+    Json(Readiness { status: "ok" })
 }
 
-/// The service can work: send requests elsewhere when this fails.
+/// The service can work.
+///
+/// Send requests elsewhere when this fails: it is draining, or cannot reach its database.
 #[utoipa::path(
     get, path = "/health/ready", tag = "health",
-    responses((status = 200, body = Answer), (status = 503, body = Answer))
+    responses(
+        (status = 200, description = "It can", body = Readiness),
+        (status = 503, description = "Why it cannot", body = Readiness, example = json!({ "status": "draining" })),
+    )
 )]
-async fn ready(State(app): State<App>) -> (StatusCode, Json<Answer>) {
+async fn ready(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
     let status = readiness(&app).await;
     let code = if status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(Answer { status }))
+    (code, Json(Readiness { status }))
 }
 
 /// How long the database may take to be called ready.
@@ -64,8 +70,11 @@ async fn readiness(app: &App) -> &'static str {
 #[derive(Serialize, ToSchema)]
 struct ServiceHealth {
     /// `ok`, `degraded` (it works with less), or why it is not ready.
+    #[schema(example = "ok")]
     status: &'static str,
+    #[schema(example = "safire")]
     service: &'static str,
+    #[schema(example = "0.1.0")]
     version: &'static str,
     database: DatabaseHealth,
     cache: CacheHealth,
@@ -123,19 +132,30 @@ struct RedisHealth {
     /// Whether it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     up: Option<bool>,
-    /// Its figures as of a second ago, absent while it is away.
-    #[serde(flatten)]
-    figures: Option<RedisFigures>,
+    /// Keys in its database, as of a second ago; absent while it is away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_keys: Option<u64>,
+    /// Memory it has allocated, in bytes, as of a second ago; absent while it is away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_used: Option<u64>,
+    /// Clients connected to it, as of a second ago; absent while it is away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connected_clients: Option<u64>,
 }
 
 impl From<Health> for RedisHealth {
     fn from(health: Health) -> Self {
-        let Some(redis) = health.redis else {
-            return Self { enabled: false, host: None, port: None, up: None, figures: None };
-        };
-        let up = Some(redis.is_up());
-        let figures = redis.stats.map(RedisFigures::from);
-        Self { enabled: true, host: Some(redis.host), port: Some(redis.port), up, figures }
+        let redis = health.redis.as_ref();
+        let stats = redis.and_then(|redis| redis.stats.as_ref());
+        Self {
+            enabled: redis.is_some(),
+            host: redis.map(|redis| redis.host.clone()),
+            port: redis.map(|redis| redis.port),
+            up: redis.map(|redis| redis.is_up()),
+            total_keys: stats.map(|stats| stats.total_keys),
+            memory_used: stats.map(|stats| stats.memory_used),
+            connected_clients: stats.map(|stats| stats.connected_clients),
+        }
     }
 }
 
@@ -147,7 +167,9 @@ struct CalculationsHealth {
     free: usize,
 }
 
-/// How the service's parts are; 200 whatever they say.
+/// How the service's parts are.
+///
+/// For operators; 200 whatever it says.
 #[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, body = ServiceHealth)))]
 async fn detail(State(app): State<App>) -> Json<ServiceHealth> {
     let readiness = readiness(&app).await;

@@ -13,11 +13,10 @@ use crate::{
     auth::{Caller, digest, new_api_key},
     body::Body,
     extract::Id,
-    problem::ProblemBody,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
+    OpenApiRouter::new().routes(routes!(create_key, list_keys)).routes(routes!(revoke_key))
 }
 
 /// Keys that a user may have at once.
@@ -26,8 +25,8 @@ const MOST: i64 = 50;
 /// What a new key is for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "notebook" }))]
 struct NewKey {
-    #[schema(value_type = String, example = "notebook")]
     name: Name,
 }
 
@@ -41,18 +40,19 @@ struct MadeKey {
     secret: String,
 }
 
-/// Makes an API key. It is shown in this answer and never again.
+/// Makes a personal API key.
+///
+/// The key acts for its owner and is shown in this answer and never again. It is made, listed and revoked
+/// with an access token only: a key that leaked makes no further keys. A user has up to 50.
 #[utoipa::path(
-    post, path = "/auth/keys", tag = "auth", security(("bearer" = [])),
+    post, path = "/auth/keys", tag = "auth", security(("access_token" = [])), request_body = NewKey,
     responses(
         (status = 201, description = "The key", body = MadeKey),
-        (status = 401, description = "Not signed in", body = ProblemBody),
-        (status = 403, description = "Asked with an API key", body = ProblemBody),
-        (status = 409, description = "There are too many (`keys.too_many`)", body = ProblemBody),
-        (status = 422, description = "A field is wrong", body = ProblemBody),
+        (status = 403, description = "asked with an API key"),
+        (status = 409, description = "`keys.too_many`: the caller has as many keys as one may; revoke one first"),
     )
 )]
-async fn create(
+async fn create_key(
     State(app): State<App>,
     caller: Caller,
     Body(new): Body<NewKey>,
@@ -71,31 +71,31 @@ async fn create(
 }
 
 /// The caller's API keys, newest first.
+///
+/// Without the keys themselves, which nobody can read again: each shows how it begins.
 #[utoipa::path(
-    get, path = "/auth/keys", tag = "auth", security(("bearer" = [])),
+    get, path = "/auth/keys", tag = "auth", security(("access_token" = [])),
     responses(
         (status = 200, description = "The keys, without the keys themselves", body = [ApiKey]),
-        (status = 401, description = "Not signed in", body = ProblemBody),
-        (status = 403, description = "Asked with an API key", body = ProblemBody),
+        (status = 403, description = "asked with an API key"),
     )
 )]
-async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Vec<ApiKey>>, Problem> {
+async fn list_keys(State(app): State<App>, caller: Caller) -> Result<Json<Vec<ApiKey>>, Problem> {
     caller.must_have_signed_in()?;
     Ok(Json(app.database.read(move |c| Box::pin(keys::list(c, caller.user))).await?))
 }
 
-/// Revokes an API key, at once.
+/// Revokes an API key.
+///
+/// It is refused from the next request on.
 #[utoipa::path(
-    delete, path = "/auth/keys/{id}", tag = "auth", security(("bearer" = [])),
-    params(("id" = KeyId, Path, description = "The key")),
+    delete, path = "/auth/keys/{id}", tag = "auth", security(("access_token" = [])), params(("id" = KeyId, Path)),
     responses(
         (status = 204, description = "Revoked"),
-        (status = 401, description = "Not signed in", body = ProblemBody),
-        (status = 403, description = "Asked with an API key", body = ProblemBody),
-        (status = 404, description = "No such key", body = ProblemBody),
+        (status = 403, description = "asked with an API key"),
     )
 )]
-async fn revoke(State(app): State<App>, caller: Caller, Id(key): Id<KeyId>) -> Result<StatusCode, Problem> {
+async fn revoke_key(State(app): State<App>, caller: Caller, Id(key): Id<KeyId>) -> Result<StatusCode, Problem> {
     caller.must_have_signed_in()?;
     let now = app.now();
     let revoked = app.database.write(move |c| Box::pin(keys::revoke(c, caller.user, key, now))).await?;

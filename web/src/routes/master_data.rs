@@ -17,27 +17,24 @@ use crate::{
     App, Problem,
     app::{MASTER_DATA, load_master_data},
     auth::Caller,
-    problem::ProblemBody,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(cached)).routes(routes!(fresh)).routes(routes!(list_units))
 }
 
-/// Technologies, feedstocks, countries, utilities, products and default inputs.
-#[utoipa::path(
-    get, path = "/master-data", tag = "master data", security(("bearer" = [])),
-    responses((status = 200, body = MasterData), (status = 401, body = ProblemBody))
-)]
+/// The master data.
+///
+/// Technologies, feedstocks, countries, utilities, products and default inputs; cached for an hour.
+#[utoipa::path(get, path = "/master-data", tag = "master data", responses((status = 200, body = MasterData)))]
 async fn cached(State(app): State<App>, _: Caller) -> Result<Response, Problem> {
     app.master_data_json().await.map(json)
 }
 
-/// The same, read from the database now; what was cached is forgotten.
-#[utoipa::path(
-    get, path = "/master-data/fresh", tag = "master data", security(("bearer" = [])),
-    responses((status = 200, body = MasterData), (status = 401, body = ProblemBody))
-)]
+/// The master data, read from the database now.
+///
+/// What was cached is forgotten.
+#[utoipa::path(get, path = "/master-data/fresh", tag = "master data", responses((status = 200, body = MasterData)))]
 async fn fresh(State(app): State<App>, _: Caller) -> Result<Response, Problem> {
     if let Err(unavailable) = app.cache.invalidate(MASTER_DATA).await {
         tracing::warn!(%unavailable, "the cache kept its master data");
@@ -45,11 +42,10 @@ async fn fresh(State(app): State<App>, _: Caller) -> Result<Response, Problem> {
     Ok(json(load_master_data(app.database.clone()).await?))
 }
 
-/// The units that quantities may be written in, by group.
-#[utoipa::path(
-    get, path = "/units", tag = "master data", security(("bearer" = [])),
-    responses((status = 200, body = Vec<UnitGroup>), (status = 401, body = ProblemBody))
-)]
+/// The units that quantities may be written in.
+///
+/// By group, the unit that is calculated in first; each says how many of those it is.
+#[utoipa::path(get, path = "/units", tag = "master data", responses((status = 200, body = Vec<UnitGroup>)))]
 async fn list_units(_: Caller) -> Json<Vec<UnitGroup>> {
     Json(units::groups())
 }

@@ -1,11 +1,13 @@
 //! The routes, one file per group.
 
+mod asked;
 mod auth;
 mod cache;
 mod calculation;
 mod catalogue;
 mod compare;
 mod default_sets;
+mod docs;
 mod duplicate;
 mod health;
 mod keys;
@@ -13,6 +15,7 @@ mod master_data;
 mod new_users;
 mod prices;
 mod projects;
+mod results;
 mod retry;
 mod scenarios;
 mod sessions;
@@ -23,7 +26,7 @@ mod zones;
 
 use std::time::Duration;
 
-use axum::{Json, Router, middleware, routing::get};
+use axum::{Router, middleware};
 use http::{
     HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, LOCATION, RETRY_AFTER},
@@ -35,27 +38,25 @@ use tower_http::{
     cors::{AllowHeaders, AllowOrigin, CorsLayer},
     sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
-use utoipa::{
-    Modify, OpenApi,
-    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
-};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{App, Problem, auth::X_API_KEY, limits, observe, problem::ProblemBody};
+use crate::{App, Problem, auth::X_API_KEY, document, limits, observe, problem::ProblemBody};
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Safire",
         description = "Techno-economic analysis of sustainable-aviation-fuel plants: what a plant would cost, \
-                       earn and emit, with every number traceable. Errors are application/problem+json. \
-                       Routes that need a user take an access token or a personal API key as \
-                       Authorization: Bearer, or an API key as X-API-Key. Any route may answer 429 with \
-                       Retry-After; RateLimit and RateLimit-Policy tell what is left.",
+                       earn and emit, with every number traceable. Errors are application/problem+json (RFC 9457) \
+                       with a stable `code`; fields that are wrong are named by JSON pointer. Operations that need a \
+                       user take an access token or a personal API key as Authorization: Bearer, or an API key as \
+                       X-API-Key. RateLimit and RateLimit-Policy tell what is left of the limits. A plain word of up \
+                       to 64 characters in X-Request-Id comes back and names the request in the logs; a traceparent \
+                       (W3C) is taken over.",
         license(name = "MIT")
     ),
     components(schemas(ProblemBody)),
-    modifiers(&BearerToken),
     tags(
         (name = "auth", description = "Register, sign in, stay signed in, API keys"),
         (name = "users", description = "Who uses the service"),
@@ -71,16 +72,8 @@ use crate::{App, Problem, auth::X_API_KEY, limits, observe, problem::ProblemBody
 )]
 struct Document;
 
-struct BearerToken;
-
-impl Modify for BearerToken {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        openapi.components.get_or_insert_default().add_security_scheme("bearer", scheme);
-    }
-}
-
-fn documented() -> OpenApiRouter<App> {
+/// The routes and their description.
+fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
     let api = OpenApiRouter::new()
         .merge(auth::routes())
         .merge(sessions::routes())
@@ -94,18 +87,22 @@ fn documented() -> OpenApiRouter<App> {
         .merge(duplicate::routes())
         .merge(compare::routes())
         .merge(calculation::routes())
+        .merge(results::routes())
         .merge(retry::routes())
         .merge(master_data::routes())
         .merge(catalogue::routes())
         .merge(default_sets::routes())
         .merge(prices::routes())
         .merge(cache::routes());
-    OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", api).merge(health::routes())
+    let all = OpenApiRouter::with_openapi(Document::openapi()).nest(document::API, api).merge(health::routes());
+    let (router, mut described) = all.split_for_parts();
+    document::complete(&mut described);
+    (router, described)
 }
 
 /// The description of the API, made from the routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    documented().into_openapi()
+    documented().1
 }
 
 /// What pages of other origins may do: nothing, unless their origin is listed.
@@ -118,9 +115,14 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
         .max_age(Duration::from_secs(3600))
 }
 
+/// All routes.
+fn all() -> Router<App> {
+    let (router, document) = documented();
+    router.merge(docs::routes(document))
+}
+
 /// The service's routes with everything around them.
 pub fn router(app: App) -> Router {
-    let (router, document) = documented().split_for_parts();
     let around = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION, X_API_KEY]))
         .layer(middleware::from_fn(observe::observe))
@@ -129,12 +131,31 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(middleware::from_fn_with_state(app.clone(), observe::in_time))
         .layer(middleware::from_fn_with_state(app.clone(), limits::limit));
-    router
-        .route("/openapi.json", get(async || Json(document)))
+    all()
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this resource does not know that method")
         })
         .layer(around)
         .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_but_those_that_describe() {
+        // A router tells its routes to nobody but the debugger.
+        let router = format!("{:?}", all());
+        let routes: BTreeSet<_> = router.split('"').filter(|text| text.starts_with('/')).collect();
+        let document = openapi();
+        let mut described: BTreeSet<_> = document.paths.paths.keys().map(String::as_str).collect();
+        described.extend(["/docs", "/docs/", "/docs/{*file}", "/openapi.json"]);
+        // What is no route at all is answered by the fallback.
+        described.extend(["/", "/{*__private__axum_fallback}"]);
+        assert_eq!(routes, described);
+    }
 }

@@ -22,14 +22,14 @@ use crate::{
     App, Problem,
     auth::Admin,
     idempotency::{Keyed, RequestKey, made},
-    problem::{FieldError, ProblemBody},
+    problem::FieldError,
 };
 
 /// Users in one request at most.
 const MOST: usize = 1000;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create))
+    OpenApiRouter::new().routes(routes!(create_many))
 }
 
 /// New users.
@@ -44,6 +44,7 @@ struct NewUsers {
 /// One of many new users; without a password, which would take too long for a thousand.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Ben", "global_id": "ldap:8", "role": "viewer" }))]
 struct Person {
     name: Name,
     /// The id by which other systems know the user; unless given, the user's own id.
@@ -62,21 +63,22 @@ struct Made {
     users: Vec<User>,
 }
 
-/// Makes up to 1,000 users (administrators): all of them, or none when one is refused.
+/// Makes up to 1,000 users (administrators).
+///
+/// All of them, or none when one is refused: `errors` says which, by pointer (`/users/17/global_id`).
 #[utoipa::path(
-    post, path = "/users/bulk", tag = "users", security(("bearer" = [])), request_body = NewUsers,
+    post, path = "/users/bulk", tag = "users", params(("Idempotency-Key" = Option<String>, Header)),
+    request_body = NewUsers,
     responses(
         (status = 201, description = "The users, in the order of the request", body = Made),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is no administrator", body = ProblemBody),
-        (status = 409, description = "An e-mail address or a global id is taken; `errors` says which, by pointer: \
-            `/users/17/global_id`", body = ProblemBody),
-        (status = 422, description = "A field is wrong, unknown or given twice, or there is no such zone; `errors` \
-            says where", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 403, description = "the caller is no administrator"),
+        (status = 409, description = "`email.taken`: another user has this e-mail address; `global_id.taken`: another user has this global id; \
+            `contended`: others kept changing it; try again"),
+        (status = 422, description = "`body.invalid`: a field is wrong, unknown or given twice, or there is no such \
+            zone; `errors` says where"),
     )
 )]
-async fn create(
+async fn create_many(
     State(app): State<App>,
     _: Admin,
     Keyed { body: new, key }: Keyed<NewUsers>,

@@ -1,7 +1,6 @@
 //! Prices, changed in every default set that has them.
 
-use axum::{Json, extract::State};
-use http::HeaderName;
+use axum::extract::State;
 use safire_domain::{
     engine::Quantity,
     price::{NewPrice, Ware},
@@ -12,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::default_sets::{edited, tag};
+use super::default_sets::edited;
 use crate::{
     App, Problem,
     auth::Admin,
     body::Body,
+    conditional::{IfMatch, Tagged},
     extract::InCode,
-    problem::{ProblemBody, field_errors},
+    problem::field_errors,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -58,102 +58,97 @@ fn example(code: &str, value: f64, unit: &str) -> serde_json::Value {
     serde_json::json!({ "code": code, "price": price, "country": "USA", "default_sets": default_sets, "edition": 2 })
 }
 
-/// Changes the price of a feedstock in every default set that has it (administrators).
+/// Changes the price of a feedstock (administrators).
+///
+/// In every default set that has it, or in those of one country.
 #[utoipa::path(
-    put, path = "/feedstocks/{code}/price", tag = "master data", security(("bearer" = [])),
-    params(("code" = String, Path, example = "UCO")),
+    put, path = "/feedstocks/{code}/price", tag = "master data",
+    params(("code" = String, Path, description = "Its code", example = "UCO")),
     request_body(content = PriceText, example = json!({ "price": { "value": 980, "unit": "USD/t" }, "country": "USA" })),
     responses(
         (status = 200, description = "The price, and the default sets that have it",
-            headers(("ETag" = String, description = "The edition that has it")),
+            headers(("ETag")),
             body = PriceView,
             example = json!(example("UCO", 980.0, "USD/t"))),
-        (status = 400, description = "The body is not JSON", body = ProblemBody),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is no administrator", body = ProblemBody),
-        (status = 404, description = "No such feedstock", body = ProblemBody),
-        (status = 409, description = "No default set has it", body = ProblemBody),
-        (status = 413, description = "The body is too large", body = ProblemBody),
-        (status = 415, description = "The body is not sent as JSON", body = ProblemBody),
-        (status = 422, description = "The price or the country is wrong; nothing was changed", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 403, description = "The caller is no administrator"),
+        (status = 404, description = "No such feedstock"),
+        (status = 409, description = "No default set has it"),
+        (status = 422, description = "The price or the country is wrong; nothing was changed"),
     )
 )]
 async fn of_feedstock(
     State(app): State<App>,
     _: Admin,
     InCode(code): InCode,
+    if_match: IfMatch,
     Body(text): Body<PriceText>,
-) -> Result<([(HeaderName, String); 1], Json<PriceView>), Problem> {
-    change(&app, Ware::Feedstock, code, text).await
+) -> Result<Tagged<PriceView>, Problem> {
+    change(&app, Ware::Feedstock, code, if_match, text).await
 }
 
-/// Changes the price of hydrogen or electricity in every default set (administrators).
+/// Changes the price of hydrogen or electricity (administrators).
+///
+/// In every default set, or in those of one country.
 #[utoipa::path(
-    put, path = "/utilities/{code}/price", tag = "master data", security(("bearer" = [])),
-    params(("code" = String, Path, example = "hydrogen")),
+    put, path = "/utilities/{code}/price", tag = "master data",
+    params(("code" = String, Path, description = "Its code", example = "hydrogen")),
     request_body(content = PriceText, example = json!({ "price": { "value": 4.8, "unit": "USD/kg" } })),
     responses(
         (status = 200, description = "The price, and the default sets that have it",
-            headers(("ETag" = String, description = "The edition that has it")),
+            headers(("ETag")),
             body = PriceView,
             example = json!(example("hydrogen", 4.8, "USD/kg"))),
-        (status = 400, description = "The body is not JSON", body = ProblemBody),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is no administrator", body = ProblemBody),
-        (status = 404, description = "No such utility", body = ProblemBody),
-        (status = 409, description = "No default set has it", body = ProblemBody),
-        (status = 413, description = "The body is too large", body = ProblemBody),
-        (status = 415, description = "The body is not sent as JSON", body = ProblemBody),
-        (status = 422, description = "The price or the country is wrong; nothing was changed", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 403, description = "The caller is no administrator"),
+        (status = 404, description = "No such utility"),
+        (status = 409, description = "No default set has it"),
+        (status = 422, description = "The price or the country is wrong; nothing was changed"),
     )
 )]
 async fn of_utility(
     State(app): State<App>,
     _: Admin,
     InCode(code): InCode,
+    if_match: IfMatch,
     Body(text): Body<PriceText>,
-) -> Result<([(HeaderName, String); 1], Json<PriceView>), Problem> {
-    change(&app, Ware::Utility, code, text).await
+) -> Result<Tagged<PriceView>, Problem> {
+    change(&app, Ware::Utility, code, if_match, text).await
 }
 
-/// Changes the price of a product in every default set that has it (administrators).
+/// Changes the price of a product (administrators).
+///
+/// In every default set that has it, or in those of one country.
 #[utoipa::path(
-    put, path = "/products/{code}/price", tag = "master data", security(("bearer" = [])),
-    params(("code" = String, Path, example = "jet")),
+    put, path = "/products/{code}/price", tag = "master data",
+    params(("code" = String, Path, description = "Its code", example = "jet")),
     request_body(content = PriceText, example = json!({ "price": { "value": 2850, "unit": "USD/t" } })),
     responses(
         (status = 200, description = "The price, and the default sets that have it",
-            headers(("ETag" = String, description = "The edition that has it")),
+            headers(("ETag")),
             body = PriceView,
             example = json!(example("jet", 2850.0, "USD/t"))),
-        (status = 400, description = "The body is not JSON", body = ProblemBody),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is no administrator", body = ProblemBody),
-        (status = 404, description = "No such product", body = ProblemBody),
-        (status = 409, description = "No default set has it", body = ProblemBody),
-        (status = 413, description = "The body is too large", body = ProblemBody),
-        (status = 415, description = "The body is not sent as JSON", body = ProblemBody),
-        (status = 422, description = "The price or the country is wrong; nothing was changed", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 403, description = "The caller is no administrator"),
+        (status = 404, description = "No such product"),
+        (status = 409, description = "No default set has it"),
+        (status = 422, description = "The price or the country is wrong; nothing was changed"),
     )
 )]
 async fn of_product(
     State(app): State<App>,
     _: Admin,
     InCode(code): InCode,
+    if_match: IfMatch,
     Body(text): Body<PriceText>,
-) -> Result<([(HeaderName, String); 1], Json<PriceView>), Problem> {
-    change(&app, Ware::Product, code, text).await
+) -> Result<Tagged<PriceView>, Problem> {
+    change(&app, Ware::Product, code, if_match, text).await
 }
 
 async fn change(
     app: &App,
     ware: Ware,
     code: String,
+    if_match: IfMatch,
     PriceText { price, country }: PriceText,
-) -> Result<([(HeaderName, String); 1], Json<PriceView>), Problem> {
+) -> Result<Tagged<PriceView>, Problem> {
     let new = NewPrice { ware, code, country, price };
     let known = app.master_data().await?;
     if !ware.is_listed(&new.code, &known) {
@@ -163,15 +158,15 @@ async fn change(
     if !violations.is_empty() {
         return Err(Problem::invalid("inputs.invalid", field_errors("", &violations)));
     }
-    let (written, expected) = (new.clone(), None);
+    let (written, expected) = (new.clone(), if_match.versions());
     let outcome = app.database.write(move |c| Box::pin(master_data::set_price(c, written, expected))).await;
     app.master_data_changed().await;
-    let (edition, default_sets) = edited(outcome?)?;
+    let (edition, default_sets) = edited(outcome?, &if_match)?;
     let NewPrice { code, country, price, .. } = new;
     if default_sets.is_empty() {
         return Err(Problem::conflict("price.unused", format!("no default set {}has {code}", in_country(&country))));
     }
-    Ok((tag(edition), Json(PriceView { code, price, country, default_sets, edition })))
+    Ok(Tagged::new(edition, PriceView { code, price, country, default_sets, edition }))
 }
 
 fn name(ware: Ware) -> &'static str {

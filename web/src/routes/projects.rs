@@ -10,6 +10,7 @@ use safire_domain::{
     engine::InputDocument,
     name::{Description, Name},
     project::Project,
+    run,
     scenario::{Pathway, Scenario},
 };
 use safire_store::{
@@ -34,7 +35,7 @@ use crate::{
     extract::{Id, Query},
     idempotency::{Keyed, made},
     page::{Page, Range},
-    problem::{FieldError, ProblemBody},
+    problem::FieldError,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -44,6 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// A new project. With process, feedstock and country it starts with a scenario from their defaults.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Houston", "process": "HEFA", "feedstock": "UCO", "country": "USA" }))]
 struct NewProject {
     name: Name,
     #[serde(default = "nothing")]
@@ -72,14 +74,18 @@ struct Created {
     run: Option<RunView>,
 }
 
-/// Makes a project; with process, feedstock and country also "Scenario 1", whose calculation begins.
+/// Makes a project.
+///
+/// With process, feedstock and country it starts with "Scenario 1" from their defaults, whose calculation
+/// begins; without them it is empty.
 #[utoipa::path(
-    post, path = "/projects", tag = "projects", security(("bearer" = [])),
+    post, path = "/projects", tag = "projects", params(("Idempotency-Key" = Option<String>, Header)),
+    request_body = NewProject,
     responses(
-        (status = 201, description = "The project", body = Created),
-        (status = 401, body = ProblemBody),
-        (status = 403, description = "A viewer asks", body = ProblemBody),
-        (status = 422, description = "A field is wrong; nothing was made", body = ProblemBody),
+        (status = 201, description = "The project, and the scenario that it starts with", body = Created,
+            headers(("Location"))),
+        (status = 403, description = "a viewer asks"),
+        (status = 422, description = "`inputs.invalid`: there is no complete default set; nothing was made"),
     )
 )]
 async fn create(
@@ -174,15 +180,17 @@ async fn first_scenario(app: &App, project: ProjectId, pathway: Pathway) -> Resu
 /// Begins the first calculation. The project is made whether or not there is room for it now; when the
 /// request is sent again, the scenario may be gone.
 async fn begin(app: &App, caller: Caller, id: ScenarioId) -> Result<(Option<ScenarioView>, Option<RunView>), Problem> {
-    let run = calculation::accept(app, caller, None, id).await;
+    let run = calculation::accept(app, caller, None, id, run::base()).await;
     let found = app.database.read(move |c| Box::pin(scenarios::find(c, caller.access(), id))).await?;
     Ok((found.map(ScenarioView::from), run.ok().map(RunView::from)))
 }
 
-/// The projects that the caller may see, newest first: their own and their zone's; administrators see all.
+/// The projects that the caller may see, newest first.
+///
+/// Their own and those of their zone; administrators see all.
 #[utoipa::path(
-    get, path = "/projects", tag = "projects", security(("bearer" = [])), params(Range),
-    responses((status = 200, body = Page<Project>), (status = 401, body = ProblemBody))
+    get, path = "/projects", tag = "projects", params(Range),
+    responses((status = 200, description = "A page of projects", body = Page<Project>))
 )]
 async fn list(
     State(app): State<App>,
@@ -201,9 +209,12 @@ async fn list(
 }
 
 /// One project.
+///
+/// The caller's own, of their zone, or, for administrators, any.
 #[utoipa::path(
-    get, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
-    responses((status = 200, body = Project), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody))
+    get, path = "/projects/{id}", tag = "projects",
+    params(("id" = ProjectId, Path), ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, description = "The project", body = Project))
 )]
 async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>, has: Has) -> Result<Response, Problem> {
     let found = app.database.read(move |c| Box::pin(projects::find(c, caller.access(), id))).await?;
@@ -214,6 +225,7 @@ async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>, has
 /// A project's text, whole.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Houston II", "description": "Used cooking oil, from 2028" }))]
 struct ProjectText {
     name: Name,
     description: Description,
@@ -222,20 +234,20 @@ struct ProjectText {
 /// Parts of a project's text.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Houston II" }))]
 struct ProjectChange {
     name: Option<Name>,
     description: Option<Description>,
 }
 
 /// Replaces a project's name and description.
+///
+/// For its owner and administrators.
 #[utoipa::path(
-    put, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
+    put, path = "/projects/{id}", tag = "projects", params(("id" = ProjectId, Path)), request_body = ProjectText,
     responses(
-        (status = 200, body = Project), (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's project, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
-        (status = 422, body = ProblemBody),
+        (status = 200, description = "The project as it is now", body = Project),
+        (status = 403, description = "another's project, or a viewer asks"),
     )
 )]
 async fn replace(
@@ -250,14 +262,13 @@ async fn replace(
 }
 
 /// Changes a project's name or description.
+///
+/// For its owner and administrators; what is left out or null stays as it is.
 #[utoipa::path(
-    patch, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
+    patch, path = "/projects/{id}", tag = "projects", params(("id" = ProjectId, Path)), request_body = ProjectChange,
     responses(
-        (status = 200, body = Project), (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's project, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
-        (status = 422, body = ProblemBody),
+        (status = 200, description = "The project as it is now", body = Project),
+        (status = 403, description = "another's project, or a viewer asks"),
     )
 )]
 async fn change(
@@ -312,13 +323,14 @@ pub(super) fn stored(written: Written, if_match: &IfMatch, what: &str) -> Result
 }
 
 /// Removes a project with its scenarios and their runs.
+///
+/// For its owner and administrators, and only while nothing of it is being calculated.
 #[utoipa::path(
-    delete, path = "/projects/{id}", tag = "projects", security(("bearer" = [])), params(("id" = ProjectId, Path)),
+    delete, path = "/projects/{id}", tag = "projects", params(("id" = ProjectId, Path)),
     responses(
-        (status = 204), (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's project, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "One of its scenarios is being calculated", body = ProblemBody),
+        (status = 204, description = "Gone"),
+        (status = 403, description = "another's project, or a viewer asks"),
+        (status = 409, description = "`calculation.in_motion`: one of its scenarios is being calculated"),
     )
 )]
 async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -> Result<StatusCode, Problem> {

@@ -29,7 +29,7 @@ use crate::{
     extract::{Id, Query},
     idempotency::{Keyed, RequestKey, made},
     page::{Page, Range},
-    problem::{ProblemBody, field_errors},
+    problem::field_errors,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -54,6 +54,7 @@ struct ScenarioText {
 /// Parts of a scenario. `inputs`, when given, replaces all that was given before.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "inputs": { "economics": { "discount_rate": { "value": 9, "unit": "%" } } } }))]
 struct ScenarioChange {
     name: Option<Name>,
     process: Option<String>,
@@ -104,14 +105,16 @@ pub(super) async fn find(app: &App, caller: Caller, id: ScenarioId) -> Result<Sc
 }
 
 /// Makes a scenario.
+///
+/// What is given is checked at once, all of it; what is missing may come later. Inputs that are left out
+/// come from the default set of process, feedstock and country.
 #[utoipa::path(
-    post, path = "/projects/{id}/scenarios", tag = "scenarios", security(("bearer" = [])),
-    params(("id" = ProjectId, Path)),
+    post, path = "/projects/{id}/scenarios", tag = "scenarios",
+    params(("id" = ProjectId, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = ScenarioText,
     responses(
-        (status = 201, body = ScenarioView), (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's project, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 422, description = "An input is wrong; nothing was stored", body = ProblemBody),
+        (status = 201, description = "The scenario, a draft", body = ScenarioView, headers(("Location"))),
+        (status = 403, description = "another's project, or a viewer asks"),
+        (status = 422, description = "`inputs.invalid`: an input is wrong; nothing was stored"),
     )
 )]
 async fn create(
@@ -156,13 +159,11 @@ fn not_inserted(refused: Written) -> Problem {
 }
 
 /// A project's scenarios, oldest first.
+///
+/// A page at a time.
 #[utoipa::path(
-    get, path = "/projects/{id}/scenarios", tag = "scenarios", security(("bearer" = [])),
-    params(("id" = ProjectId, Path), Range),
-    responses(
-        (status = 200, body = Page<ScenarioView>), (status = 401, body = ProblemBody),
-        (status = 404, body = ProblemBody),
-    )
+    get, path = "/projects/{id}/scenarios", tag = "scenarios", params(("id" = ProjectId, Path), Range),
+    responses((status = 200, description = "A page of scenarios", body = Page<ScenarioView>))
 )]
 async fn list(
     State(app): State<App>,
@@ -190,11 +191,12 @@ async fn list(
 }
 
 /// One scenario.
+///
+/// With what was given for it, and where it stands; the rest of the inputs is in the result.
 #[utoipa::path(
-    get, path = "/scenarios/{id}", tag = "scenarios", security(("bearer" = [])), params(("id" = ScenarioId, Path)),
-    responses(
-        (status = 200, body = ScenarioView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
-    )
+    get, path = "/scenarios/{id}", tag = "scenarios",
+    params(("id" = ScenarioId, Path), ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, description = "The scenario", body = ScenarioView))
 )]
 async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>, has: Has) -> Result<Response, Problem> {
     let scenario = find(&app, caller, id).await?;
@@ -202,14 +204,14 @@ async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>, ha
 }
 
 /// Replaces a scenario's name, codes and inputs.
+///
+/// For the project's owner and administrators. Other codes or inputs make the result stale.
 #[utoipa::path(
-    put, path = "/scenarios/{id}", tag = "scenarios", security(("bearer" = [])), params(("id" = ScenarioId, Path)),
+    put, path = "/scenarios/{id}", tag = "scenarios", params(("id" = ScenarioId, Path)), request_body = ScenarioText,
     responses(
-        (status = 200, body = ScenarioView), (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
-        (status = 422, description = "An input is wrong; nothing was stored", body = ProblemBody),
+        (status = 200, description = "The scenario as it is now", body = ScenarioView),
+        (status = 403, description = "another's scenario, or a viewer asks"),
+        (status = 422, description = "`inputs.invalid`: an input is wrong; nothing was stored"),
     )
 )]
 async fn replace(
@@ -230,14 +232,16 @@ async fn replace(
 }
 
 /// Changes parts of a scenario.
+///
+/// For the project's owner and administrators; what is left out or null stays as it is. `inputs` replaces
+/// all that was given before.
 #[utoipa::path(
-    patch, path = "/scenarios/{id}", tag = "scenarios", security(("bearer" = [])), params(("id" = ScenarioId, Path)),
+    patch, path = "/scenarios/{id}", tag = "scenarios", params(("id" = ScenarioId, Path)),
+    request_body = ScenarioChange,
     responses(
-        (status = 200, body = ScenarioView), (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
-        (status = 422, description = "An input is wrong; nothing was stored", body = ProblemBody),
+        (status = 200, description = "The scenario as it is now", body = ScenarioView),
+        (status = 403, description = "another's scenario, or a viewer asks"),
+        (status = 422, description = "`inputs.invalid`: an input is wrong; nothing was stored"),
     )
 )]
 async fn change(
@@ -296,13 +300,14 @@ fn changed(before: &Scenario, change: ScenarioChange) -> Scenario {
 }
 
 /// Removes a scenario with its runs.
+///
+/// For the project's owner and administrators, and only while it is not being calculated.
 #[utoipa::path(
-    delete, path = "/scenarios/{id}", tag = "scenarios", security(("bearer" = [])), params(("id" = ScenarioId, Path)),
+    delete, path = "/scenarios/{id}", tag = "scenarios", params(("id" = ScenarioId, Path)),
     responses(
-        (status = 204), (status = 401, body = ProblemBody),
-        (status = 403, description = "Another's scenario, or a viewer asks", body = ProblemBody),
-        (status = 404, body = ProblemBody),
-        (status = 409, description = "It is being calculated", body = ProblemBody),
+        (status = 204, description = "Gone"),
+        (status = 403, description = "another's scenario, or a viewer asks"),
+        (status = 409, description = "`calculation.in_motion`: it is being calculated"),
     )
 )]
 async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<StatusCode, Problem> {

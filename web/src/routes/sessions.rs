@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{App, Problem, auth::digest, body::Body, problem::ProblemBody};
+use crate::{App, Problem, auth::digest, body::Body};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(refresh)).routes(routes!(logout))
@@ -22,6 +22,7 @@ const RETRY: TimeDelta = TimeDelta::seconds(10);
 /// An access token to send as `Authorization: Bearer …`, and what to get the next one with.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Tokens {
+    #[schema(example = "eyJhbGciOiJIUzI1NiJ9.e30.c2ln")]
     access_token: String,
     #[schema(example = "Bearer")]
     token_type: &'static str,
@@ -29,6 +30,7 @@ pub(super) struct Tokens {
     #[schema(example = 1800)]
     expires_in: i64,
     /// Good for one refresh.
+    #[schema(example = "3f9a0c")]
     refresh_token: String,
     /// How long the refresh token is good for, in seconds.
     #[schema(example = 2_592_000)]
@@ -52,6 +54,7 @@ impl Tokens {
 /// A refresh token.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "refresh_token": "sfrt_7b1c" }))]
 struct Refresh {
     #[schema(value_type = String, format = "password")]
     refresh_token: SecretString,
@@ -62,11 +65,11 @@ struct Refresh {
 /// A token that is used a second time has leaked: the whole session is signed out. A repetition
 /// within 10 s, as by a client that never got the answer, gets the same tokens' successor again.
 #[utoipa::path(
-    post, path = "/auth/refresh", tag = "auth",
+    post, path = "/auth/refresh", tag = "auth", security(()), request_body = Refresh,
     responses(
         (status = 200, description = "New tokens", body = Tokens),
-        (status = 401, description = "The token is unknown, over, or was used before (`refresh.reused`)", body = ProblemBody),
-        (status = 429, description = "Too many refreshes", body = ProblemBody),
+        (status = 401, description = "`unauthorized`: the token is unknown or no longer good; sign in again; \
+            `refresh.reused`: it had been used before, and its session is signed out"),
     )
 )]
 async fn refresh(State(app): State<App>, Body(given): Body<Refresh>) -> Result<Json<Tokens>, Problem> {
@@ -95,13 +98,10 @@ async fn refresh(State(app): State<App>, Body(given): Body<Refresh>) -> Result<J
 
 /// Signs out: the session of the refresh token, used or not, ends.
 ///
-/// Its access tokens run out by themselves.
+/// Its access tokens run out by themselves. A token that is unknown is answered alike.
 #[utoipa::path(
-    post, path = "/auth/logout", tag = "auth",
-    responses(
-        (status = 204, description = "Signed out, now or before"),
-        (status = 422, description = "A field is wrong", body = ProblemBody),
-    )
+    post, path = "/auth/logout", tag = "auth", security(()), request_body = Refresh,
+    responses((status = 204, description = "Signed out, now or before"))
 )]
 async fn logout(State(app): State<App>, Body(given): Body<Refresh>) -> Result<StatusCode, Problem> {
     let hash = digest(given.refresh_token.expose_secret());

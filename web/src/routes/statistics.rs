@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{App, Problem, auth::Caller, directory::load_users_dict, extract::Query, problem::ProblemBody};
+use crate::{App, Problem, auth::Caller, directory::load_users_dict, extract::Query};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(directory)).routes(routes!(of_users)).routes(routes!(of_zones))
@@ -39,14 +39,13 @@ impl Default for DirectoryQuery {
 }
 
 /// Everybody's name by global id.
+///
+/// Kept for an hour, and forgotten when a user changes; `use_cache=false` asks the database.
 #[utoipa::path(
-    get, path = "/users-dict", tag = "users", security(("bearer" = [])), params(DirectoryQuery),
+    get, path = "/users-dict", tag = "users", params(DirectoryQuery),
     responses(
         (status = 200, description = "Names by global id", body = HashMap<String, String>,
             example = json!({ "ldap:7": "Ana" })),
-        (status = 400, description = "The query string is not understood", body = ProblemBody),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
     )
 )]
 async fn directory(
@@ -80,6 +79,7 @@ struct UserFigures {
 #[derive(Serialize, ToSchema)]
 struct InOneZone {
     /// The zone; null for users without one.
+    #[schema(example = "north")]
     zone_id: Option<String>,
     users: i64,
 }
@@ -100,14 +100,12 @@ impl UserFigures {
     }
 }
 
-/// How many users there are, by role, by zone, with and without credentials.
+/// How many users there are.
+///
+/// By role, by zone, with and without credentials.
 #[utoipa::path(
-    get, path = "/stats/users", tag = "statistics", security(("bearer" = [])),
-    responses(
-        (status = 200, description = "The figures", body = UserFigures),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
-    )
+    get, path = "/stats/users", tag = "statistics",
+    responses((status = 200, description = "The figures", body = UserFigures))
 )]
 async fn of_users(State(app): State<App>, _: Caller) -> Result<Json<UserFigures>, Problem> {
     let groups = app.database.read(|c| Box::pin(users::groups(c))).await?;
@@ -125,7 +123,9 @@ struct AllZones {
 
 #[derive(Serialize, ToSchema)]
 struct OneZone {
+    #[schema(example = "north")]
     zone_id: String,
+    #[schema(example = "Fuels, north")]
     name: String,
     /// Users who belong to it.
     members: i64,
@@ -141,13 +141,11 @@ impl From<ZoneFigures> for OneZone {
 }
 
 /// How many members and projects each zone has.
+///
+/// Zones without either are there too.
 #[utoipa::path(
-    get, path = "/stats/zones", tag = "statistics", security(("bearer" = [])),
-    responses(
-        (status = 200, description = "The figures", body = AllZones),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
-    )
+    get, path = "/stats/zones", tag = "statistics",
+    responses((status = 200, description = "The figures", body = AllZones))
 )]
 async fn of_zones(State(app): State<App>, _: Caller) -> Result<Json<AllZones>, Problem> {
     let figures = app.database.read(|c| Box::pin(zones::figures(c))).await?;

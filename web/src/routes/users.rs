@@ -25,7 +25,7 @@ use crate::{
     extract::{Id, Query},
     idempotency::Keyed,
     page::{Page, Range},
-    problem::{FieldError, ProblemBody},
+    problem::FieldError,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -35,17 +35,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(transfer))
 }
 
-/// The users whom the caller may see, oldest first: themselves and the members of their zone;
-/// administrators see everybody.
+/// The users whom the caller may see, oldest first.
+///
+/// Themselves and the members of their zone; administrators see everybody.
 #[utoipa::path(
-    get, path = "/users", tag = "users", security(("bearer" = [])), params(Range),
-    responses(
-        (status = 200, description = "A page of users", body = Page<User>),
-        (status = 400, description = "The query string is not understood", body = ProblemBody),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 422, description = "skip or limit is out of range", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
-    )
+    get, path = "/users", tag = "users", params(Range),
+    responses((status = 200, description = "A page of users", body = Page<User>))
 )]
 async fn list(State(app): State<App>, caller: Caller, Query(range): Query<Range>) -> Result<Json<Page<User>>, Problem> {
     let window = range.window()?;
@@ -63,14 +58,12 @@ async fn list(State(app): State<App>, caller: Caller, Query(range): Query<Range>
 }
 
 /// One user whom the caller may see.
+///
+/// The caller, a member of their zone, or, for administrators, anybody.
 #[utoipa::path(
-    get, path = "/users/{id}", tag = "users", security(("bearer" = [])), params(("id" = UserId, Path)),
-    responses(
-        (status = 200, description = "The user", body = User),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 404, description = "No such user, or none of the caller's zone", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
-    )
+    get, path = "/users/{id}", tag = "users",
+    params(("id" = UserId, Path), ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, description = "The user", body = User))
 )]
 async fn read(State(app): State<App>, caller: Caller, Id(id): Id<UserId>, has: Has) -> Result<Response, Problem> {
     let user = find(&app, caller, id).await?;
@@ -85,6 +78,7 @@ async fn find(app: &App, caller: Caller, id: UserId) -> Result<User, Problem> {
 /// A new user. One without e-mail address and password cannot sign in.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Ben", "email": "ben@example.com", "password": "correct horse battery" }))]
 struct NewUser {
     name: Name,
     /// The id by which other systems know the user; unless given, the user's own id.
@@ -104,15 +98,17 @@ pub(super) fn analyst() -> Role {
 }
 
 /// Makes a user (administrators).
+///
+/// One without e-mail address and password cannot sign in, but can be named by other systems.
 #[utoipa::path(
-    post, path = "/users", tag = "users", security(("bearer" = [])),
+    post, path = "/users", tag = "users", params(("Idempotency-Key" = Option<String>, Header)),
+    request_body = NewUser,
     responses(
-        (status = 201, description = "The user; Location says where", body = User),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is no administrator", body = ProblemBody),
-        (status = 409, description = "The e-mail address or the global id is taken", body = ProblemBody),
-        (status = 422, description = "A field is wrong or unknown, or there is no such zone", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 201, description = "The user; Location says where", body = User, headers(("Location"))),
+        (status = 403, description = "the caller is no administrator"),
+        (status = 409, description = "`email.taken`: another user has this e-mail address; `global_id.taken`: another user has this global id; \
+            `contended`: others kept changing it; try again"),
+        (status = 422, description = "`body.invalid`: a field is wrong or unknown, or there is no such zone"),
     )
 )]
 async fn create(
@@ -149,6 +145,7 @@ async fn create(
 /// A user, whole. Without e-mail address or zone, the user has none.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Ben", "global_id": "ldap:8", "role": "viewer" }))]
 struct UserText {
     name: Name,
     global_id: GlobalId,
@@ -160,6 +157,7 @@ struct UserText {
 /// Parts of a user; null takes the e-mail address or the zone away.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Benjamin" }))]
 struct UserChange {
     name: Option<Name>,
     global_id: Option<GlobalId>,
@@ -201,18 +199,17 @@ impl UserChange {
     }
 }
 
-/// Replaces a user's name, ids, role and zone (administrators); the password stays.
+/// Replaces a user's name, ids, role and zone (administrators).
+///
+/// Without e-mail address or zone, the user has none; the password stays.
 #[utoipa::path(
-    put, path = "/users/{id}", tag = "users", security(("bearer" = [])), params(("id" = UserId, Path)),
+    put, path = "/users/{id}", tag = "users", params(("id" = UserId, Path)), request_body = UserText,
     responses(
         (status = 200, description = "The user as it is now", body = User),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is no administrator", body = ProblemBody),
-        (status = 404, description = "No such user", body = ProblemBody),
-        (status = 409, description = "The e-mail address or the global id is taken, somebody else changed the user \
-            meanwhile, or administrators would take the role from themselves", body = ProblemBody),
-        (status = 422, description = "A field is wrong or unknown, or there is no such zone", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 403, description = "the caller is no administrator"),
+        (status = 409, description = "`email.taken`: another user has this e-mail address; `global_id.taken`: another user has this global id; \
+            `user.is_self`: administrators do not take the role from themselves"),
+        (status = 422, description = "`body.invalid`: a field is wrong or unknown, or there is no such zone"),
     )
 )]
 async fn replace(
@@ -232,19 +229,18 @@ async fn replace(
     write(&app, caller, id, if_match, change).await
 }
 
-/// Changes parts of a user. Administrators change every part; others their own name.
+/// Changes parts of a user.
+///
+/// Administrators change every part; others their own name. What is left out stays as it is; null takes the
+/// e-mail address or the zone away.
 #[utoipa::path(
-    patch, path = "/users/{id}", tag = "users", security(("bearer" = [])), params(("id" = UserId, Path)),
+    patch, path = "/users/{id}", tag = "users", params(("id" = UserId, Path)), request_body = UserChange,
     responses(
         (status = 200, description = "The user as it is now", body = User),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "Another user, or a field that only administrators change; `errors` names it",
-            body = ProblemBody),
-        (status = 404, description = "No such user, or none of the caller's zone", body = ProblemBody),
-        (status = 409, description = "The e-mail address or the global id is taken, somebody else changed the user \
-            meanwhile, or administrators would take the role from themselves", body = ProblemBody),
-        (status = 422, description = "A field is wrong or unknown, or there is no such zone", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 403, description = "another user, or a field that only administrators change; `errors` names it"),
+        (status = 409, description = "`email.taken`: another user has this e-mail address; `global_id.taken`: another user has this global id; \
+            `user.is_self`: administrators do not take the role from themselves"),
+        (status = 422, description = "`body.invalid`: a field is wrong or unknown, or there is no such zone"),
     )
 )]
 async fn change(
@@ -311,15 +307,15 @@ async fn write(
 }
 
 /// Removes a user who owns no projects (administrators).
+///
+/// The user's tokens and keys are good for nothing from then on.
 #[utoipa::path(
-    delete, path = "/users/{id}", tag = "users", security(("bearer" = [])), params(("id" = UserId, Path)),
+    delete, path = "/users/{id}", tag = "users", params(("id" = UserId, Path)),
     responses(
-        (status = 204, description = "Gone; the user's tokens are good for nothing"),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is no administrator", body = ProblemBody),
-        (status = 404, description = "No such user", body = ProblemBody),
-        (status = 409, description = "The user owns projects, or is the caller", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 204, description = "Gone"),
+        (status = 403, description = "the caller is no administrator"),
+        (status = 409, description = "`user.owns_projects`: the user owns projects; remove them first; \
+            `user.is_self`: administrators do not remove themselves"),
     )
 )]
 async fn remove(State(app): State<App>, Admin(caller): Admin, Id(id): Id<UserId>) -> Result<StatusCode, Problem> {
@@ -341,6 +337,7 @@ async fn remove(State(app): State<App>, Admin(caller): Admin, Id(id): Id<UserId>
 /// Where to.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "zone_id": null }))]
 struct Transfer {
     /// The zone; null for none.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -348,16 +345,15 @@ struct Transfer {
     zone_id: Option<ZoneId>,
 }
 
-/// Moves a user to a zone, or out of all zones (administrators); counts from the next request on.
+/// Moves a user to a zone, or out of all zones (administrators).
+///
+/// It counts from the next request on.
 #[utoipa::path(
-    post, path = "/users/{id}/transfer", tag = "users", security(("bearer" = [])), params(("id" = UserId, Path)),
+    post, path = "/users/{id}/transfer", tag = "users", params(("id" = UserId, Path)), request_body = Transfer,
     responses(
-        (status = 200, description = "The user as it is now", body = User),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is no administrator", body = ProblemBody),
-        (status = 404, description = "No such user", body = ProblemBody),
-        (status = 422, description = "There is no such zone; the user stays where they were", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 200, description = "The user as it is now", body = User, headers(("ETag"))),
+        (status = 403, description = "the caller is no administrator"),
+        (status = 422, description = "`body.invalid`: a field is wrong, or there is no such zone; the user stays"),
     )
 )]
 async fn transfer(

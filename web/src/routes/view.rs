@@ -2,10 +2,10 @@
 
 use safire_domain::{
     ProjectId, RunId, ScenarioId, Timestamp,
-    engine::{Failure, InputDocument},
+    engine::{AnalysisResult, BaseAnalysis, Failure, InputDocument, ResolvedInput, Step},
     lifecycle::{RunState, StatusName},
     name::Name,
-    run::{Computed, Run},
+    run::{Computed, Kind, Run},
     scenario::{Pathway, Scenario},
 };
 use serde::{Deserialize, Serialize};
@@ -59,10 +59,20 @@ impl From<Scenario> for ScenarioView {
 
 /// One calculation of a scenario.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1f914-e4d2-7f40-9c8a-0b6c8a1f5e11", "scenario_id": "01a1f914-e4cb-71f4-b826-42e3d362e3cf",
+    "analysis": "base", "state": "succeeded", "attempt": 1, "revision": 1, "engine_version": "1", "edition": 1,
+    "created_at": "2026-11-20T09:30:00Z", "finished_at": "2026-11-20T09:30:00.004Z",
+}))]
 pub(super) struct RunView {
     pub id: RunId,
     pub scenario_id: ScenarioId,
+    /// What it finds out.
+    pub analysis: Kind,
     pub state: RunState,
+    /// How far it is, while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
     /// How many times it was begun.
     pub attempt: i64,
     /// The revision of the scenario's inputs that it took.
@@ -80,9 +90,30 @@ pub(super) struct RunView {
     pub finished_at: Option<Timestamp>,
 }
 
+/// How far a run is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Progress {
+    /// What is being done.
+    #[schema(example = "sampling")]
+    pub stage: String,
+    /// The share of the work that is done, in percent.
+    #[schema(example = 42.5, minimum = 0, maximum = 100)]
+    pub percent: f64,
+    /// When it was begun.
+    #[schema(value_type = String, format = DateTime)]
+    pub started_at: Timestamp,
+}
+
 impl From<Run> for RunView {
     fn from(run: Run) -> Self {
+        let progress = run.advance.filter(|_| run.state == RunState::Running).map(|advance| Progress {
+            percent: advance.percent(),
+            stage: advance.stage,
+            started_at: advance.started_at,
+        });
         Self {
+            analysis: run.analysis,
+            progress,
             id: run.id,
             scenario_id: run.scenario_id,
             state: run.state,
@@ -97,6 +128,20 @@ impl From<Run> for RunView {
     }
 }
 
+/// Where a scenario's latest run stands.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StatusView {
+    #[serde(flatten)]
+    pub run: RunView,
+    /// While it waits: how many of all runs were accepted before it and wait too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<i64>,
+    /// While it runs: how long it will take from now on, in seconds, if it goes on as it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 3.2)]
+    pub remaining_s: Option<f64>,
+}
+
 /// How a scenario's calculation ended.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ResultView {
@@ -104,7 +149,28 @@ pub(super) struct ResultView {
     /// Whether the scenario's inputs have changed since, or the defaults that fill them up: calculated now, it
     /// would be of other inputs.
     pub stale: bool,
-    /// The result and its inputs; absent when the run failed.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub computed: Option<Computed>,
+    /// What was found; absent when the run failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<BaseAnalysis>,
+    /// The other analysis that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AnalysisResult>,
+    /// Every input with its source; absent when the run failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved_inputs: Option<Vec<ResolvedInput>>,
+    /// How every number came about, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Vec<Step>>,
+}
+
+impl ResultView {
+    pub fn new(run: Run, stale: bool, computed: Option<Computed>) -> Self {
+        let (result, analysis, resolved_inputs, trace) = match computed {
+            Some(Computed { result, analysis, resolved_inputs, trace }) => {
+                (Some(result), analysis, Some(resolved_inputs), trace)
+            }
+            None => (None, None, None, None),
+        };
+        Self { run: run.into(), stale, result, analysis, resolved_inputs, trace }
+    }
 }

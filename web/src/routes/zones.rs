@@ -32,7 +32,6 @@ use crate::{
     extract::{InZone, Query},
     idempotency::{Keyed, made},
     page::{Page, Range},
-    problem::ProblemBody,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -40,15 +39,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// All zones, by id.
+///
+/// Everybody sees which there are.
 #[utoipa::path(
-    get, path = "/zones", tag = "zones", security(("bearer" = [])), params(Range),
-    responses(
-        (status = 200, description = "A page of zones", body = Page<Zone>),
-        (status = 400, description = "The query string is not understood", body = ProblemBody),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 422, description = "skip or limit is out of range", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
-    )
+    get, path = "/zones", tag = "zones", params(Range),
+    responses((status = 200, description = "A page of zones", body = Page<Zone>))
 )]
 async fn list(State(app): State<App>, _: Caller, Query(range): Query<Range>) -> Result<Json<Page<Zone>>, Problem> {
     let window = range.window()?;
@@ -63,6 +58,7 @@ async fn list(State(app): State<App>, _: Caller, Query(range): Query<Range>) -> 
 /// A new zone.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "zone_id": "north-2", "name": "Fuels, north" }))]
 struct NewZone {
     zone_id: ZoneId,
     name: Name,
@@ -71,15 +67,15 @@ struct NewZone {
 }
 
 /// Makes a zone (administrators).
+///
+/// Under an id that is chosen here and stays.
 #[utoipa::path(
-    post, path = "/zones", tag = "zones", security(("bearer" = [])),
+    post, path = "/zones", tag = "zones", params(("Idempotency-Key" = Option<String>, Header)),
+    request_body = NewZone,
     responses(
-        (status = 201, description = "The zone; Location says where", body = Zone),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is no administrator", body = ProblemBody),
-        (status = 409, description = "There is a zone with this id", body = ProblemBody),
-        (status = 422, description = "A field is wrong or unknown", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 201, description = "The zone; Location says where", body = Zone, headers(("Location"))),
+        (status = 403, description = "the caller is no administrator"),
+        (status = 409, description = "`zone.taken`: there is a zone with this id"),
     )
 )]
 async fn create(
@@ -133,16 +129,14 @@ struct ZoneView {
 }
 
 /// One zone.
+///
+/// With its members when they are asked for, by one of them or by an administrator.
 #[utoipa::path(
-    get, path = "/zones/{zone_id}", tag = "zones", security(("bearer" = [])),
-    params(("zone_id" = ZoneId, Path), Parts),
+    get, path = "/zones/{zone_id}", tag = "zones",
+    params(("zone_id" = ZoneId, Path), ("If-None-Match" = Option<String>, Header), Parts),
     responses(
         (status = 200, description = "The zone", body = ZoneView),
-        (status = 400, description = "The query string is not understood", body = ProblemBody),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "Its members were asked for by a stranger to the zone", body = ProblemBody),
-        (status = 404, description = "No such zone", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 403, description = "its members were asked for by a stranger to the zone"),
     )
 )]
 async fn read(
@@ -176,18 +170,14 @@ fn strangers() -> Problem {
     Problem::forbidden("only members of the zone and administrators see who belongs to it")
 }
 
-/// A zone's members, oldest first, for members and administrators.
+/// A zone's members, oldest first.
+///
+/// For members and administrators.
 #[utoipa::path(
-    get, path = "/zones/{zone_id}/users", tag = "zones", security(("bearer" = [])),
-    params(("zone_id" = ZoneId, Path), Range),
+    get, path = "/zones/{zone_id}/users", tag = "zones", params(("zone_id" = ZoneId, Path), Range),
     responses(
         (status = 200, description = "A page of users", body = Page<User>),
-        (status = 400, description = "The query string is not understood", body = ProblemBody),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is a stranger to the zone", body = ProblemBody),
-        (status = 404, description = "No such zone", body = ProblemBody),
-        (status = 422, description = "skip or limit is out of range", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 403, description = "the caller is a stranger to the zone"),
     )
 )]
 async fn members(
@@ -221,22 +211,20 @@ async fn members(
 /// A zone's text.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Fuels, north", "description": "Everybody in the northern office" }))]
 struct ZoneText {
     name: Name,
     description: Description,
 }
 
 /// Replaces a zone's name and description (administrators).
+///
+/// Its id stays.
 #[utoipa::path(
-    put, path = "/zones/{zone_id}", tag = "zones", security(("bearer" = [])), params(("zone_id" = ZoneId, Path)),
+    put, path = "/zones/{zone_id}", tag = "zones", params(("zone_id" = ZoneId, Path)), request_body = ZoneText,
     responses(
         (status = 200, description = "The zone as it is now", body = Zone),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is no administrator", body = ProblemBody),
-        (status = 404, description = "No such zone", body = ProblemBody),
-        (status = 409, description = "Somebody else changed it meanwhile", body = ProblemBody),
-        (status = 422, description = "A field is wrong or unknown", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 403, description = "the caller is no administrator"),
     )
 )]
 async fn replace(
@@ -267,15 +255,14 @@ async fn replace(
 }
 
 /// Removes a zone without members (administrators).
+///
+/// Members are transferred first.
 #[utoipa::path(
-    delete, path = "/zones/{zone_id}", tag = "zones", security(("bearer" = [])), params(("zone_id" = ZoneId, Path)),
+    delete, path = "/zones/{zone_id}", tag = "zones", params(("zone_id" = ZoneId, Path)),
     responses(
         (status = 204, description = "Gone"),
-        (status = 401, description = "No valid access token", body = ProblemBody),
-        (status = 403, description = "The caller is no administrator", body = ProblemBody),
-        (status = 404, description = "No such zone", body = ProblemBody),
-        (status = 409, description = "It has members", body = ProblemBody),
-        (status = 503, description = "The database is away or busy; try again", body = ProblemBody),
+        (status = 403, description = "the caller is no administrator"),
+        (status = 409, description = "`zone.has_members`: users belong to the zone; transfer them first"),
     )
 )]
 async fn remove(State(app): State<App>, _: Admin, InZone(id): InZone) -> Result<StatusCode, Problem> {

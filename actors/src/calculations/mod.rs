@@ -4,36 +4,48 @@
 //! accepted always finds room. On its thread it cannot hold up the requests; a panic in it fails
 //! that calculation alone, and one that outlives its deadline is cancelled and, if it does not
 //! listen, left behind with its thread.
+//!
+//! A long analysis is calculated in slices. Between two of them others have their turn (see [`turns`]):
+//! a base analysis waits for one slice at most, and many long analyses go on side by side.
+
+mod shares;
+mod thread;
+mod turns;
 
 use std::{
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, mpsc},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use ractor::{
     ActorProcessingErr,
     factory::{
         Factory, FactoryArguments, FactoryMessage, FactoryRef, Job, Worker, WorkerBuilder, WorkerId,
-        queues::DefaultQueue, routing::QueuerRouting,
+        routing::QueuerRouting,
     },
 };
 use safire_domain::{
-    engine::{self, Failure, Inputs},
-    run::Outcome,
+    UserId,
+    engine::{self, BaseAnalysis, Failure, Inputs, Progress},
+    run::{Order, Outcome},
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     context::Context,
-    slot::{Permit, Reply, Slot, Unavailable},
+    slot::{Reply, Slot, Unavailable},
     supervisor::Child,
 };
+use shares::Shares;
+use thread::{Slice, Thread, Work};
+use turns::{Turn, Turns};
 
-/// What a worker computes: the engine, or in fault tests something that misbehaves.
-pub type Compute = dyn Fn(&Inputs, &CancellationToken) -> Outcome + Send + Sync;
+pub use shares::Place;
+
+/// What a worker computes first: the base analysis, or in fault tests something that misbehaves.
+pub type Compute = dyn Fn(&Inputs, &CancellationToken) -> Result<BaseAnalysis, Failure> + Send + Sync;
 
 /// The engine's base analysis.
 pub fn base_analysis() -> Arc<Compute> {
@@ -47,7 +59,7 @@ pub struct Settings {
     pub threads: usize,
     /// Calculations that may wait.
     pub queue: usize,
-    /// How long one may take.
+    /// How long one may take on its thread, all its slices together.
     pub deadline: Duration,
     /// What is computed.
     pub compute: Arc<Compute>,
@@ -56,12 +68,13 @@ pub struct Settings {
 /// A handle on the calculation pool.
 #[derive(Clone)]
 pub struct Calculations {
-    slot: Slot<FactoryMessage<(), Task>>,
+    slot: Slot<FactoryMessage<Turn, Task>>,
+    shares: Shares,
     capacity: usize,
 }
 
-/// Told when a calculation leaves the queue.
-pub type OnStart = Box<dyn FnOnce() + Send>;
+/// Told when a calculation leaves the queue, and after each of its slices.
+pub type OnProgress = Box<dyn Fn(Progress) + Send>;
 
 impl Calculations {
     /// The handle and the actor behind it.
@@ -70,31 +83,39 @@ impl Calculations {
         // No deadline at the slot: a place in the queue is worth waiting in, and the worker bounds
         // the calculation itself.
         let slot = Slot::new("calculations", capacity, Duration::MAX);
+        let shares = Shares::of(capacity);
         let builder = Builder { settings: settings.clone(), context: context.clone() };
         let child = Child::new(slot.clone(), move || (ThreadFactory::default(), arguments(&builder)));
-        (Self { slot, capacity }, child)
+        (Self { slot, shares, capacity }, child)
     }
 
-    /// A place for one calculation, or the word that all are taken.
-    pub fn admit(&self) -> Result<Permit, Unavailable> {
-        self.slot.reserve()
+    /// A place for one calculation, or the word that all are taken, or all that one user may have.
+    pub fn admit(&self, user: UserId) -> Result<Place, Unavailable> {
+        let share = self.shares.take(user).ok_or(self.slot.full())?;
+        Ok(Place { permit: self.slot.reserve()?, share: Some(share) })
     }
 
     /// A place for a calculation that was accepted before, perhaps by another process.
-    pub async fn admit_when_free(&self) -> Result<Permit, Unavailable> {
-        self.slot.reserve_when_free().await
+    pub async fn admit_when_free(&self) -> Result<Place, Unavailable> {
+        Ok(Place { permit: self.slot.reserve_when_free().await?, share: None })
     }
 
     /// Calculates; ends early when `cancel` is cancelled.
     pub async fn run(
         &self,
-        permit: Permit,
-        inputs: Arc<Inputs>,
+        place: Place,
+        order: Arc<Order>,
         cancel: CancellationToken,
-        on_start: Option<OnStart>,
+        on_progress: Option<OnProgress>,
     ) -> Result<Outcome, Unavailable> {
-        let task = |reply| FactoryMessage::Dispatch(Job::new((), Task { inputs, cancel, on_start, reply }));
-        self.slot.call_reserved(permit, task).await
+        let Place { permit, share } = place;
+        let turn = Turn { user: share.as_ref().map(|share| share.user()), long: false };
+        let work = Work::new(order);
+        let task = |reply| Task { work, cancel, on_progress, spent: Duration::ZERO, reply };
+        let answer =
+            self.slot.call_reserved(permit, |reply| FactoryMessage::Dispatch(Job::new(turn, task(reply)))).await;
+        drop(share);
+        answer
     }
 
     /// Calculations that the pool holds at most, running and waiting.
@@ -109,9 +130,11 @@ impl Calculations {
 }
 
 struct Task {
-    inputs: Arc<Inputs>,
+    work: Work,
     cancel: CancellationToken,
-    on_start: Option<OnStart>,
+    on_progress: Option<OnProgress>,
+    /// How long it has been on a thread.
+    spent: Duration,
     reply: Reply<Outcome>,
 }
 
@@ -121,14 +144,14 @@ impl fmt::Debug for Task {
     }
 }
 
-type ThreadFactory = Factory<(), Task, (), ThreadWorker, QueuerRouting<(), Task>, DefaultQueue<(), Task>>;
-type ThreadArguments = FactoryArguments<(), Task, (), ThreadWorker, QueuerRouting<(), Task>, DefaultQueue<(), Task>>;
+type ThreadFactory = Factory<Turn, Task, (), ThreadWorker, QueuerRouting<Turn, Task>, Turns<Task>>;
+type ThreadArguments = FactoryArguments<Turn, Task, (), ThreadWorker, QueuerRouting<Turn, Task>, Turns<Task>>;
 
 fn arguments(builder: &Builder) -> ThreadArguments {
     FactoryArguments::builder()
         .worker_builder(Box::new(builder.clone()))
         .num_initial_workers(builder.settings.threads)
-        .queue(DefaultQueue::default())
+        .queue(Turns::default())
         .router(QueuerRouting::default())
         .build()
 }
@@ -148,7 +171,7 @@ impl WorkerBuilder<ThreadWorker, ()> for Builder {
 struct ThreadWorker(Builder);
 
 impl Worker for ThreadWorker {
-    type Key = ();
+    type Key = Turn;
     type Message = Task;
     type Arguments = ();
     type State = Option<Thread>;
@@ -156,7 +179,7 @@ impl Worker for ThreadWorker {
     async fn pre_start(
         &self,
         _: WorkerId,
-        _: &FactoryRef<(), Task>,
+        _: &FactoryRef<Turn, Task>,
         (): (),
     ) -> Result<Option<Thread>, ActorProcessingErr> {
         Ok(None)
@@ -165,29 +188,42 @@ impl Worker for ThreadWorker {
     async fn handle(
         &self,
         _: WorkerId,
-        _: &FactoryRef<(), Task>,
-        job: Job<(), Task>,
+        factory: &FactoryRef<Turn, Task>,
+        job: Job<Turn, Task>,
         thread: &mut Option<Thread>,
-    ) -> Result<(), ActorProcessingErr> {
-        let Task { inputs, cancel, on_start, reply } = job.msg;
+    ) -> Result<Turn, ActorProcessingErr> {
+        let Task { work, cancel, on_progress, spent, reply } = job.msg;
         if cancel.is_cancelled() || reply.is_abandoned() {
             reply.send(Err(cancelled()));
-            return Ok(());
+            return Ok(job.key);
         }
         self.0.context.pass("calculations");
-        if let Some(on_start) = on_start {
-            on_start();
+        if let Some(on_progress) = &on_progress {
+            on_progress(work.progress());
         }
         let own = match thread {
             Some(own) => own,
             None => thread.insert(Thread::spawn(Arc::clone(&self.0.settings.compute))?),
         };
-        let (outcome, listens) = self.compute(own, inputs, cancel).await;
+        let begun = Instant::now();
+        let left = self.0.settings.deadline.saturating_sub(spent);
+        let (slice, listens) = self.slice(own, work, &cancel, left).await;
         if !listens {
             *thread = None;
         }
-        reply.send(outcome);
-        Ok(())
+        match slice {
+            Slice::Done(outcome) => reply.send(*outcome),
+            Slice::More(work) => {
+                if let Some(on_progress) = &on_progress {
+                    on_progress(work.progress());
+                }
+                let turn = Turn { long: true, ..job.key };
+                let rest = Task { work, cancel, on_progress, spent: spent + begun.elapsed(), reply };
+                // A factory that is no more drops the rest, and its caller hears of it.
+                let _ = factory.cast(FactoryMessage::Dispatch(Job::new(turn, rest)));
+            }
+        }
+        Ok(job.key)
     }
 }
 
@@ -195,25 +231,25 @@ impl Worker for ThreadWorker {
 const GRACE: Duration = Duration::from_millis(250);
 
 impl ThreadWorker {
-    /// The outcome, and whether the thread can be used again.
-    async fn compute(&self, thread: &Thread, inputs: Arc<Inputs>, cancel: CancellationToken) -> (Outcome, bool) {
-        let deadline = self.0.settings.deadline;
+    /// One slice, and whether the thread can be used again.
+    async fn slice(&self, thread: &Thread, work: Work, cancel: &CancellationToken, left: Duration) -> (Slice, bool) {
         // A child, so that a deadline ends the calculation without calling off the run.
         let inner = cancel.child_token();
-        let mut outcome = thread.submit(inputs, inner.clone());
+        let mut slice = thread.submit(work, inner.clone());
         let first = tokio::select! {
-            first = timeout(deadline, &mut outcome) => first,
+            first = timeout(left, &mut slice) => first,
             () = cancel.cancelled() => {
-                return (Err(cancelled()), timeout(GRACE, outcome).await.is_ok_and(|end| end.is_ok()));
+                let listens = timeout(GRACE, slice).await.is_ok_and(|end| end.is_ok());
+                return (Slice::failed(cancelled()), listens);
             }
         };
         match first {
-            Ok(Ok(outcome)) => (outcome, true),
-            Ok(Err(_)) => (Err(panicked()), false),
+            Ok(Ok(slice)) => (slice, true),
+            Ok(Err(_)) => (Slice::failed(panicked()), false),
             Err(_) => {
                 inner.cancel();
-                let listens = timeout(GRACE, outcome).await.is_ok_and(|end| end.is_ok());
-                (Err(too_long(deadline)), listens)
+                let listens = timeout(GRACE, slice).await.is_ok_and(|end| end.is_ok());
+                (Slice::failed(too_long(self.0.settings.deadline)), listens)
             }
         }
     }
@@ -229,29 +265,4 @@ fn panicked() -> Failure {
 
 fn too_long(deadline: Duration) -> Failure {
     Failure::new("run.deadline_exceeded", format!("the calculation took longer than {} s", deadline.as_secs_f64()))
-}
-
-type Order = (Arc<Inputs>, CancellationToken, oneshot::Sender<Outcome>);
-
-/// A thread that computes one order after the other and ends when nobody can send more.
-struct Thread(mpsc::Sender<Order>);
-
-impl Thread {
-    fn spawn(compute: Arc<Compute>) -> std::io::Result<Self> {
-        let (orders, inbox) = mpsc::channel::<Order>();
-        std::thread::Builder::new().name("calculation".into()).spawn(move || {
-            for (inputs, cancel, reply) in inbox {
-                let outcome = catch_unwind(AssertUnwindSafe(|| compute(&inputs, &cancel)));
-                let _ = reply.send(outcome.unwrap_or_else(|_| Err(panicked())));
-            }
-        })?;
-        Ok(Self(orders))
-    }
-
-    fn submit(&self, inputs: Arc<Inputs>, cancel: CancellationToken) -> oneshot::Receiver<Outcome> {
-        let (reply, outcome) = oneshot::channel();
-        // A thread that is gone drops the order, and with it the reply: the receiver says so.
-        let _ = self.0.send((inputs, cancel, reply));
-        outcome
-    }
 }

@@ -1,8 +1,9 @@
-//! The results that an analysis may be about.
+//! The numbers of a base analysis that other analyses are about.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::answer::Answer;
 use crate::base::BaseAnalysis;
 
 macro_rules! metrics {
@@ -74,6 +75,22 @@ metrics! {
 }
 
 impl Metric {
+    /// What a result says about it, also where that is no number, or several.
+    pub fn answer(self, result: &BaseAnalysis) -> Answer {
+        match self {
+            Self::Irr => result.irr.clone(),
+            Self::Payback => result.payback_years.clone(),
+            Self::DiscountedPayback => result.discounted_payback_years.clone(),
+            Self::Msp => result.msp_usd_per_t.clone(),
+            Self::MspPerEnergy => result.msp_usd_per_gj.clone(),
+            Self::Abatement => result.abatement_usd_per_t.clone(),
+            always => match always.of(result) {
+                Some(value) => Answer::Found { value },
+                None => Answer::None { reason: "the analysis does not give it".into() },
+            },
+        }
+    }
+
     /// Whether it only takes whole numbers.
     pub const fn is_whole(self) -> bool {
         matches!(self, Self::Payback | Self::DiscountedPayback)

@@ -1,0 +1,126 @@
+//! A thread that calculates, one slice after the other, at a lower priority than those that answer
+//! requests.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use safire_domain::{
+    engine::{Analysis, BaseAnalysis, Failure, Job, Progress},
+    run::{Findings, Order, Outcome},
+};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::{Compute, cancelled, panicked};
+
+/// How long a calculation has a thread before others have their turn.
+const SLICE: Duration = Duration::from_millis(8);
+
+/// How much less a calculation counts than a request, when both want a processor.
+const NICENESS: i32 = 10;
+
+/// A calculation, as far as it has come.
+pub(super) enum Work {
+    /// Not begun.
+    New(Arc<Order>),
+    /// The base analysis is done, and another is under way.
+    Begun(Box<BaseAnalysis>, Box<Job>),
+}
+
+/// What a slice of work has led to.
+pub(super) enum Slice {
+    /// It has ended.
+    Done(Box<Outcome>),
+    /// There is more to do.
+    More(Work),
+}
+
+impl Slice {
+    pub fn failed(failure: Failure) -> Self {
+        Self::Done(Box::new(Err(failure)))
+    }
+
+    fn found(findings: Findings) -> Self {
+        Self::Done(Box::new(Ok(findings)))
+    }
+}
+
+impl Work {
+    pub fn new(order: Arc<Order>) -> Self {
+        Self::New(order)
+    }
+
+    pub fn progress(&self) -> Progress {
+        match self {
+            Self::New(_) => Progress { done: 0, total: 1, stage: "base analysis" },
+            Self::Begun(_, job) => job.progress(),
+        }
+    }
+
+    fn slice(self, compute: &Compute, cancel: &CancellationToken) -> Slice {
+        match self {
+            Self::New(order) => begin(&order, compute, cancel).unwrap_or_else(Slice::failed),
+            Self::Begun(base, job) => go_on(base, job, cancel),
+        }
+    }
+}
+
+fn begin(order: &Order, compute: &Compute, cancel: &CancellationToken) -> Result<Slice, Failure> {
+    let base = compute(&order.inputs, cancel)?;
+    if order.analysis == (Analysis::Base {}) {
+        return Ok(Slice::found(Findings { base, analysis: None }));
+    }
+    let job = order.analysis.start(&order.inputs);
+    let job = job.map_err(|invalid| Failure::new("run.inputs_invalid", invalid.to_string()))?;
+    Ok(Slice::More(Work::Begun(Box::new(base), Box::new(job))))
+}
+
+fn go_on(base: Box<BaseAnalysis>, mut job: Box<Job>, cancel: &CancellationToken) -> Slice {
+    let until = Instant::now() + SLICE;
+    while !job.is_done() {
+        if cancel.is_cancelled() {
+            return Slice::failed(cancelled());
+        }
+        if Instant::now() >= until {
+            return Slice::More(Work::Begun(base, job));
+        }
+        job.step();
+    }
+    match job.finish() {
+        Ok(result) => Slice::found(Findings { base: *base, analysis: Some(result) }),
+        Err(failure) => Slice::failed(failure),
+    }
+}
+
+type Request = (Work, CancellationToken, oneshot::Sender<Slice>);
+
+/// A thread that ends when nobody can send more.
+pub(super) struct Thread(mpsc::Sender<Request>);
+
+impl Thread {
+    pub fn spawn(compute: Arc<Compute>) -> std::io::Result<Self> {
+        let (requests, inbox) = mpsc::channel::<Request>();
+        std::thread::Builder::new().name("calculation".into()).spawn(move || {
+            // On Linux a thread has a niceness of its own. Without it the service is the same, only slower to
+            // answer while it calculates.
+            if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+                tracing::warn!(%error, "calculations run at the priority of requests");
+            }
+            for (work, cancel, reply) in inbox {
+                let slice = catch_unwind(AssertUnwindSafe(|| work.slice(&*compute, &cancel)));
+                let _ = reply.send(slice.unwrap_or_else(|_| Slice::failed(panicked())));
+            }
+        })?;
+        Ok(Self(requests))
+    }
+
+    pub fn submit(&self, work: Work, cancel: CancellationToken) -> oneshot::Receiver<Slice> {
+        let (reply, slice) = oneshot::channel();
+        // A thread that is gone drops the request, and with it the reply: the receiver says so.
+        let _ = self.0.send((work, cancel, reply));
+        slice
+    }
+}

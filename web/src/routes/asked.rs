@@ -1,0 +1,62 @@
+//! The analysis that a body asks for.
+//!
+//! It is read kind by kind: reading a tagged value in one go forgets where in the body something is wrong.
+
+use safire_domain::{
+    engine::{Analysis, Invalid},
+    run::{self, Kind},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::{
+    Problem,
+    extract::read,
+    problem::{FieldError, field_errors},
+};
+
+/// What a body says, not looked at yet.
+pub(super) type Asked = Map<String, Value>;
+
+const KINDS: &str = "base, monte-carlo, sobol, tornado, spider, sweep";
+
+/// The analysis that stands at `at` in the body: the base analysis when nothing is said.
+pub(super) fn analysis(at: &str, mut asked: Asked) -> Result<Analysis, Problem> {
+    if asked.is_empty() {
+        return Ok(run::base());
+    }
+    let pointer = format!("{at}/analysis");
+    let Some(tag) = asked.remove("analysis") else {
+        let message = format!("missing field `analysis`: it is one of {KINDS}");
+        return Err(FieldError::new(&pointer, "required", message).into());
+    };
+    let Some(kind) = tag.as_str().and_then(Kind::from_name) else {
+        let message = format!("{tag} is no analysis; there are {KINDS}");
+        return Err(FieldError::new(&pointer, "value", message).into());
+    };
+    Ok(match kind {
+        Kind::Base => match asked.keys().next() {
+            None => run::base(),
+            Some(name) => return Err(unknown(at, name)),
+        },
+        Kind::MonteCarlo => Analysis::MonteCarlo(within(at, asked)?),
+        Kind::Sobol => Analysis::Sobol(within(at, asked)?),
+        Kind::Tornado => Analysis::Tornado(within(at, asked)?),
+        Kind::Spider => Analysis::Spider(within(at, asked)?),
+        Kind::Sweep => Analysis::Sweep(within(at, asked)?),
+    })
+}
+
+fn within<T: DeserializeOwned>(at: &str, asked: Asked) -> Result<T, Problem> {
+    read(at, Value::Object(asked))
+}
+
+fn unknown(at: &str, name: &str) -> Problem {
+    let message = format!("unknown field `{name}`, the base analysis takes none");
+    FieldError::new(&format!("{at}/{name}"), "field.unknown", message).into()
+}
+
+/// What is wrong with an analysis that was read, for the scenario that it is of.
+pub(super) fn invalid(at: &str, invalid: &Invalid) -> Problem {
+    Problem::invalid("analysis.invalid", field_errors(at, invalid.violations()))
+}

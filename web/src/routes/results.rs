@@ -1,0 +1,176 @@
+//! What calculations found.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use safire_domain::{
+    RunId, ScenarioId,
+    lifecycle::{Rest, Status},
+    run::{Computed, Findings, Run, steps},
+    scenario::Scenario,
+};
+use safire_store::{runs, scenarios};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    scenarios::find,
+    view::{ResultView, RunView},
+};
+use crate::{
+    App, Problem,
+    auth::Caller,
+    conditional::{Has, Tagged, not_modified},
+    extract::{Id, InRun, Query},
+    page::{Page, Range},
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(result))
+        .routes(routes!(list_runs))
+        .routes(routes!(read_run))
+        .routes(routes!(result_of_run))
+}
+
+/// Whether to say how every number came about.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+#[derive(Default)]
+pub(super) struct TraceQuery {
+    /// Add the steps: formula, inputs and value of every number.
+    pub trace: bool,
+}
+
+/// The result that stands.
+///
+/// Of the run that ended last, or of the one before while another is in motion; 404 until there is one.
+#[utoipa::path(
+    get, path = "/scenarios/{id}/result", tag = "calculation",
+    params(("id" = ScenarioId, Path), ("If-None-Match" = Option<String>, Header), TraceQuery),
+    responses((status = 200, description = "How the run ended", body = ResultView))
+)]
+async fn result(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<ScenarioId>,
+    Query(query): Query<TraceQuery>,
+    has: Has,
+) -> Result<Response, Problem> {
+    let scenario = find(&app, caller, id).await?;
+    let (Status::Resting(rest) | Status::Calculating { before: rest, .. }) = scenario.status;
+    let (Rest::Calculated(run) | Rest::Failed(run)) = rest else {
+        return Err(Problem::not_found("result: the scenario was not calculated yet"));
+    };
+    let run = find_run(&app, caller, id, run).await?;
+    show(&app, &scenario, run, query.trace, &has).await
+}
+
+/// One run of a scenario.
+///
+/// Runs stay when another's result stands by now.
+#[utoipa::path(
+    get, path = "/scenarios/{id}/runs/{run_id}", tag = "calculation",
+    params(("id" = ScenarioId, Path), ("run_id" = RunId, Path)),
+    responses((status = 200, description = "The run", body = RunView))
+)]
+async fn read_run(State(app): State<App>, caller: Caller, InRun(id, run): InRun) -> Result<Json<RunView>, Problem> {
+    Ok(Json(find_run(&app, caller, id, run).await?.into()))
+}
+
+/// What a run found.
+///
+/// Also when another's result stands by now; 404 until it has ended.
+#[utoipa::path(
+    get, path = "/scenarios/{id}/runs/{run_id}/result", tag = "calculation",
+    params(
+        ("id" = ScenarioId, Path), ("run_id" = RunId, Path), ("If-None-Match" = Option<String>, Header), TraceQuery,
+    ),
+    responses((status = 200, description = "How the run ended", body = ResultView))
+)]
+async fn result_of_run(
+    State(app): State<App>,
+    caller: Caller,
+    InRun(id, run): InRun,
+    Query(query): Query<TraceQuery>,
+    has: Has,
+) -> Result<Response, Problem> {
+    let scenario = find(&app, caller, id).await?;
+    let run = find_run(&app, caller, id, run).await?;
+    if !run.state.has_ended() {
+        return Err(Problem::not_found("result: the run has not ended"));
+    }
+    show(&app, &scenario, run, query.trace, &has).await
+}
+
+async fn show(app: &App, scenario: &Scenario, run: Run, trace: bool, has: &Has) -> Result<Response, Problem> {
+    let stale = is_stale(app, scenario, &run).await?;
+    // A result never changes; whether it is stale, and the run's revision, may.
+    let parts = (if stale { ".stale" } else { "" }, if trace { ".trace" } else { "" });
+    let tag = format!("{}.{}.{}{}{}", run.id, run.revision, scenario.revision, parts.0, parts.1);
+    if has.has(&tag) {
+        return Ok(not_modified(&tag));
+    }
+    Ok(Tagged::new(tag, render(app, run, stale, trace).await?).into_response())
+}
+
+pub(super) async fn is_stale(app: &App, scenario: &Scenario, run: &Run) -> Result<bool, Problem> {
+    let (scenario, run) = (scenario.clone(), run.clone());
+    Ok(app.database.read(move |c| Box::pin(async move { runs::is_stale(c, &scenario, &run).await })).await?)
+}
+
+/// A run that has ended, with its result if it has one. The caller's right to it was checked.
+pub(super) async fn render(app: &App, run: Run, stale: bool, trace: bool) -> Result<ResultView, Problem> {
+    let id = run.id;
+    let stored = app.database.read(move |c| Box::pin(runs::result(c, id))).await?;
+    let computed = match stored {
+        None => None,
+        Some((Findings { base, analysis }, snapshot)) => {
+            let resolved = snapshot.resolve().map_err(|error| Problem::defect(&error))?;
+            let trace = trace.then(|| steps(&resolved.inputs));
+            Some(Computed { result: base, analysis, resolved_inputs: resolved.values, trace })
+        }
+    };
+    Ok(ResultView::new(run, stale, computed))
+}
+
+/// A scenario's runs, newest first.
+///
+/// A page at a time.
+#[utoipa::path(
+    get, path = "/scenarios/{id}/runs", tag = "calculation", params(("id" = ScenarioId, Path), Range),
+    responses((status = 200, description = "A page of runs", body = Page<RunView>))
+)]
+async fn list_runs(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<ScenarioId>,
+    Query(range): Query<Range>,
+) -> Result<Json<Page<RunView>>, Problem> {
+    let window = range.window()?;
+    let access = caller.access();
+    let found = app
+        .database
+        .read(move |c| {
+            Box::pin(async move {
+                if scenarios::find(c, access, id).await?.is_none() {
+                    return Ok(None);
+                }
+                Ok(Some((runs::list(c, access, id, window).await?, runs::count(c, access, id).await?)))
+            })
+        })
+        .await?;
+    let (items, total) = found.ok_or_else(|| Problem::not_found("scenario"))?;
+    let items = items.into_iter().map(RunView::from).collect();
+    Ok(Json(Page::of(items, total, &window, |run: &RunView| run.id.to_string())))
+}
+
+/// A run of a scenario that the caller may see.
+pub(super) async fn find_run(app: &App, caller: Caller, scenario: ScenarioId, run: RunId) -> Result<Run, Problem> {
+    let found = app.database.read(move |c| Box::pin(runs::find(c, caller.access(), scenario, run))).await?;
+    found.ok_or_else(|| Problem::not_found("run"))
+}
