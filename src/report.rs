@@ -1,6 +1,8 @@
 //! A result as a table for people.
 
 mod analysis;
+mod details;
+mod questions;
 
 use std::fmt::Write;
 
@@ -10,8 +12,10 @@ use safire_domain::{
     scenario::Pathway,
 };
 
-/// The table of a result: key figures, plant, products, inputs with their source and, when it is
-/// there, the trace.
+pub use questions::{breakeven, contributions};
+
+/// The table of a result: key figures, plant, products, inputs with their source and, when they are
+/// there, the analysis, the details and the trace.
 pub fn table(pathway: &Pathway, computed: &Computed) -> String {
     let mut out = String::new();
     let Pathway { process, feedstock, country } = pathway;
@@ -22,6 +26,9 @@ pub fn table(pathway: &Pathway, computed: &Computed) -> String {
     inputs(&mut out, &computed.resolved_inputs);
     if let Some(result) = &computed.analysis {
         analysis::table(&mut out, result);
+    }
+    if let Some(found) = &computed.details {
+        details::tables(&mut out, found);
     }
     if let Some(steps) = &computed.trace {
         trace(&mut out, steps);
@@ -93,12 +100,16 @@ fn products(out: &mut String, result: &BaseAnalysis) {
 fn inputs(out: &mut String, inputs: &[ResolvedInput]) {
     heading(out, "Inputs");
     for input in inputs {
-        let source = match input.source {
-            Source::User => "user",
-            Source::Profile => "profile",
-            Source::Default => "default",
-        };
+        let source = giver(input.source);
         line(out, format_args!("  {:<52} {:>14} {:<24} {source}", input.pointer, input.value, input.unit));
+    }
+}
+
+fn giver(source: Source) -> &'static str {
+    match source {
+        Source::User => "user",
+        Source::Profile => "profile",
+        Source::Default => "default",
     }
 }
 

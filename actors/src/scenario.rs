@@ -224,9 +224,9 @@ impl ScenarioActor {
         tokio::spawn(async move {
             let now = context.clock.now();
             let answer = match question {
-                Question::Calculate { asker: Asker { access, key, analysis, again }, place, reply } => {
+                Question::Calculate { asker: Asker { access, key, ask }, place, reply } => {
                     let (run, lease) = (RunId::new(now), lease(&context));
-                    let request = Request { access, key, scenario, analysis: *analysis, again, run, lease, now };
+                    let request = Request { access, key, scenario, ask, run, lease, now };
                     let answer = database.write(move |c| Box::pin(runs::accept(c, request))).await;
                     Answer::Calculate { answer: Box::new(answer), place, reply }
                 }

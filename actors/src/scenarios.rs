@@ -16,16 +16,10 @@ use std::{
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use rand::RngExt;
-use safire_domain::{
-    RunId, ScenarioId,
-    engine::{Analysis, Invalid},
-    lifecycle::RunState,
-    run::Run,
-    user::Access,
-};
+use safire_domain::{RunId, ScenarioId, engine::Invalid, lifecycle::RunState, run::Run, user::Access};
 use safire_store::{
     idempotency::Key,
-    runs::{self, Assignment, Cancelled, Claim, Held, Lease},
+    runs::{self, Ask, Assignment, Cancelled, Claim, Held, Lease},
 };
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -74,9 +68,7 @@ pub struct Asker {
     /// The key: a request that was accepted under it is answered with the same run.
     pub key: Option<Key>,
     /// What they want to know.
-    pub analysis: Box<Analysis>,
-    /// The failed run that is to be tried again as it was; otherwise the scenario is calculated as it is.
-    pub again: Option<RunId>,
+    pub ask: Ask,
 }
 
 /// The answer to a request to call a calculation off.

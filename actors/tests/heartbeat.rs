@@ -15,7 +15,7 @@ use safire_actors::{
 use safire_domain::{RunId, clock::SystemClock, run::base, user::Access};
 use safire_store::{
     Connection, projects,
-    runs::{self, Accepted, Lease, Request},
+    runs::{self, Accepted, Ask, Lease, Request},
     scenarios as store, users,
 };
 use safire_test_support::{TestDatabase, analyst, now, project, scenario};
@@ -76,8 +76,8 @@ fn a_lease_is_renewed_when_every_connection_and_every_worker_is_busy() {
         store::insert(&mut rows, Access::of(&user), &scenario).await.unwrap();
         let lease = Lease { owner: context.node, length: LEASE };
         let (access, run, now) = (Access::of(&user), RunId::new(now()), now());
-        let (scenario, analysis) = (scenario.id, base());
-        let request = Request { access, key: None, scenario, analysis, again: None, run, lease, now };
+        let request =
+            Request { access, key: None, scenario: scenario.id, ask: Ask::Analysis(Box::new(base())), run, lease, now };
 
         for _ in 0..CONNECTIONS {
             let database = system.database.clone();

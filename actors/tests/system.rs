@@ -27,7 +27,7 @@ use safire_store::{
     Connection,
     access::Written,
     projects,
-    runs::{self, Accepted, Cancelled, Lease, Request},
+    runs::{self, Accepted, Ask, Cancelled, Lease, Request},
     scenarios as store, users,
 };
 use safire_test_support::{TestDatabase, analyst, now, on_both_engines, project, scenario};
@@ -115,7 +115,7 @@ impl Bench {
     }
 
     fn asker(&self) -> Asker {
-        Asker { access: self.user, key: None, analysis: Box::new(base()), again: None }
+        Asker { access: self.user, key: None, ask: Ask::Analysis(Box::new(base())) }
     }
 
     async fn calculate(&self, scenario: ScenarioId) -> RunId {
@@ -345,8 +345,8 @@ on_both_engines! {
         let bench = Bench::start(database).await;
         let scenario = bench.scenario(10_000.0).await;
         let lease = Lease { owner: bench.node, length: Duration::from_secs(15) };
-        let (access, run, now) = (bench.user, RunId::new(now()), now());
-        let request = Request { access, key: None, scenario, analysis: base(), again: None, run, lease, now };
+        let (access, ask) = (bench.user, Ask::Analysis(Box::new(base())));
+        let request = Request { access, key: None, scenario, ask, run: RunId::new(now()), lease, now: now() };
         // As the task of an actor that is no more would do it.
         let accepted = runs::accept(&mut *bench.rows.lock().await, request.clone()).await.unwrap();
         assert!(matches!(accepted, Accepted::New(..)), "{accepted:?}");

@@ -4,8 +4,10 @@
 //! The rules are total functions ([`lifecycle`]) whose whole tables are tests; everything that
 //! stores, sends or serves lives in crates to the right of this one.
 
+pub mod breakeven;
 pub mod clock;
 pub mod comparison;
+pub mod details;
 pub mod ids;
 pub mod key;
 pub mod lifecycle;

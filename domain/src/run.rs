@@ -1,7 +1,8 @@
 //! Runs: one calculation of one scenario, with everything needed to repeat it.
 
 use safire_engine::{
-    Analysis, AnalysisResult, BaseAnalysis, ENGINE_VERSION, Failure, InputDocument, Inputs, ResolvedInput, Step, Trace,
+    Analysis, AnalysisResult, BaseAnalysis, ENGINE_VERSION, Failure, InputDocument, Inputs, Resolved, ResolvedInput,
+    Step, Trace,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -9,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     RunId, ScenarioId, Timestamp,
+    details::Details,
     lifecycle::{RunState, names},
 };
 
@@ -187,10 +189,36 @@ pub struct Computed {
     /// How every number came about, when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<Vec<Step>>,
+    /// Cash flow by year, prices, policy, balances and choices, when asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Details>,
 }
 
-/// The steps of a base analysis, computed again: they take longer to store than to find.
-pub fn steps(inputs: &Inputs) -> Vec<Step> {
+/// What is told beside a result: computed again, because it takes longer to store than to find.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// How every number came about.
+    pub trace: bool,
+    /// Cash flow by year, prices, policy, balances and choices.
+    pub details: bool,
+}
+
+impl Computed {
+    /// What was found from these inputs, with what is asked for beside it.
+    pub fn of(findings: Findings, resolved: Resolved, beside: Beside) -> Result<Self, Failure> {
+        let Findings { base, analysis } = findings;
+        Ok(Self {
+            result: base,
+            analysis,
+            trace: beside.trace.then(|| steps(&resolved.inputs)),
+            details: if beside.details { Some(Details::of(&resolved)?) } else { None },
+            resolved_inputs: resolved.values,
+        })
+    }
+}
+
+/// The steps of a base analysis.
+fn steps(inputs: &Inputs) -> Vec<Step> {
     let mut trace = Trace::default();
     // What fails without a trace fails with it, and the steps up to there are still worth seeing.
     let _ = safire_engine::analyse(inputs, &mut trace);

@@ -90,18 +90,64 @@ pub enum BreakevenRefused {
 /// assert_eq!(format!("{:.2}", found.answer.value().unwrap()), "1679.10");
 /// ```
 pub fn breakeven(document: &InputDocument, question: &BreakevenQuestion) -> Result<Breakeven, BreakevenRefused> {
-    let field = checked(document, question)?;
-    let gap = |value: f64| gap(document, question, field, value);
-    let points: Vec<(f64, f64)> = places(question.range, field).into_iter().map(|at| (at, gap(at))).collect();
-    let mut values: Vec<f64> = points.iter().filter(|(_, gap)| *gap == 0.0).map(|(at, _)| *at).collect();
-    for pair in points.windows(2) {
-        if pair[0].1 * pair[1].1 < 0.0 {
-            values.extend(if field.range.whole { Some(pair[1].0) } else { root_between(gap, pair[0], pair[1]) });
-        }
+    let mut search = Search::new(document.clone(), question.clone())?;
+    while search.step() {}
+    Ok(search.finish())
+}
+
+/// A search under way: [`breakeven`] in small steps, between which others can have their turn.
+pub struct Search {
+    document: InputDocument,
+    question: BreakevenQuestion,
+    field: &'static Field,
+    waiting: std::vec::IntoIter<f64>,
+    /// Where was looked, and by how much the metric missed its target there.
+    points: Vec<(f64, f64)>,
+    /// Pairs of neighbouring points that have been searched between.
+    searched: usize,
+    values: Vec<f64>,
+}
+
+impl Search {
+    /// Gets ready to search, or says why the question cannot be answered.
+    pub fn new(document: InputDocument, question: BreakevenQuestion) -> Result<Self, BreakevenRefused> {
+        let field = checked(&document, &question)?;
+        let waiting = places(question.range, field).into_iter();
+        Ok(Self { document, question, field, waiting, points: Vec::new(), searched: 0, values: Vec::new() })
     }
-    values.sort_by(f64::total_cmp);
-    let asked = points.iter().filter(|(_, gap)| !gap.is_nan()).count();
-    Ok(Breakeven { unit: field.group.base_unit().into(), answer: answer(values, asked) })
+
+    /// Looks at one place, or closely between two. Says whether there is more to do.
+    pub fn step(&mut self) -> bool {
+        if let Some(at) = self.waiting.next() {
+            let gap = self.gap(at);
+            self.points.push((at, gap));
+            return true;
+        }
+        let Some(&[before, after]) = self.points.get(self.searched..self.searched + 2) else { return false };
+        self.searched += 1;
+        if before.1 * after.1 < 0.0 {
+            let crossing = if self.field.range.whole { Some(after.0) } else { self.root(before, after) };
+            self.values.extend(crossing);
+        }
+        true
+    }
+
+    /// What was found.
+    pub fn finish(mut self) -> Breakeven {
+        while self.step() {}
+        self.values.extend(self.points.iter().filter(|(_, gap)| *gap == 0.0).map(|(at, _)| *at));
+        self.values.sort_by(f64::total_cmp);
+        let asked = self.points.iter().filter(|(_, gap)| !gap.is_nan()).count();
+        Breakeven { unit: self.field.group.base_unit().into(), answer: answer(self.values, asked) }
+    }
+
+    fn gap(&self, value: f64) -> f64 {
+        gap(&self.document, &self.question, self.field, value)
+    }
+
+    fn root(&self, before: (f64, f64), after: (f64, f64)) -> Option<f64> {
+        root_between(|value| self.gap(value), before, after)
+    }
 }
 
 fn checked(document: &InputDocument, question: &BreakevenQuestion) -> Result<&'static Field, BreakevenRefused> {

@@ -48,7 +48,7 @@ pub struct CashFlowYear {
     pub working_capital_usd: f64,
     /// Drawn from the loan.
     pub loan_drawn_usd: f64,
-    /// Revenue by product.
+    /// Revenue by product, in the order of the table's products.
     pub revenue_by_product_usd: Vec<f64>,
     /// Revenue of all products.
     pub revenue_usd: f64,
@@ -56,7 +56,7 @@ pub struct CashFlowYear {
     pub variable_cost_usd: f64,
     /// Maintenance, insurance, overhead.
     pub fixed_cost_usd: f64,
-    /// Incentives by code.
+    /// Incentives by code, in the order of the table's incentives.
     pub incentives_by_code_usd: Vec<f64>,
     /// Incentives that are taxed as income.
     pub taxed_incentives_usd: f64,
@@ -152,15 +152,17 @@ pub fn cash_flow(inputs: &Inputs) -> Result<CashFlowTable, Failure> {
     let stages = Stages::of(inputs, ledger)?;
     let rate = Rate::of(inputs, ledger)?;
     let plan = Plan::new(inputs, &stages, rate);
-    let years = plan.years_as_given();
+    let mut years = plan.years_as_given();
     years.iter().try_for_each(finite)?;
-    Ok(CashFlowTable {
-        money: if inputs.finance.inflation == 0.0 { Money::Real } else { Money::Nominal },
-        discount_rate: rate.value,
-        products: inputs.products.iter().map(|product| product.code.clone()).collect(),
-        incentives: plan.incentives.iter().map(|incentive| incentive.code().into()).collect(),
-        years,
-    })
+    let products: Vec<String> = inputs.products.iter().map(|product| product.code.clone()).collect();
+    let incentives: Vec<String> = plan.incentives.iter().map(|incentive| incentive.code().into()).collect();
+    // Nothing is sold and nothing paid while building: each column is as long as the table.
+    for year in &mut years {
+        year.revenue_by_product_usd.resize(products.len(), 0.0);
+        year.incentives_by_code_usd.resize(incentives.len(), 0.0);
+    }
+    let money = if inputs.finance.inflation == 0.0 { Money::Real } else { Money::Nominal };
+    Ok(CashFlowTable { money, discount_rate: rate.value, products, incentives, years })
 }
 
 /// Refuses a year with an amount that is not a finite number.

@@ -17,22 +17,20 @@ use utoipa::ToSchema;
 
 use crate::answer::Answer;
 use crate::base::analyse;
-use crate::inputs::{InputDocument, resolve};
+use crate::inputs::{InputDocument, Invalid, resolve};
 use crate::metric::Metric;
 use crate::trace::Plain;
 use crate::units::Quantity;
 
 mod changes;
+mod game;
 
-use changes::{Player, players};
-
-/// Up to this many changes every order is averaged; beyond, each change takes every place once, forwards
-/// and backwards.
-const EVERY_ORDER: usize = 8;
+use changes::players;
+use game::Game;
 
 /// Scenarios, compared with the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[schema(description = "Scenarios, compared with the first of them.")]
+#[schema(as = Contributions, description = "Scenarios, compared with the first of them by one metric.")]
 pub struct Comparison {
     /// The metric.
     pub metric: Metric,
@@ -44,6 +42,7 @@ pub struct Comparison {
 
 /// One scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ContributionsTo, description = "One scenario: its metric, and what each change does to it.")]
 pub struct Compared {
     /// What it is called.
     pub name: String,
@@ -51,7 +50,7 @@ pub struct Compared {
     pub value: Answer,
     /// By how much it is above that of the first.
     pub difference: Answer,
-    /// What was changed; empty for the first.
+    /// What was changed; empty for the first, and where one of both is incomplete.
     pub changes: Vec<Change>,
 }
 
@@ -95,33 +94,92 @@ pub struct ChangedInput {
 /// assert_eq!(format!("{:.2}", change.contribution.value().unwrap()), "42.00");
 /// ```
 pub fn compare(scenarios: &[(&str, &InputDocument)], metric: Metric) -> Comparison {
-    let first = scenarios.first().map(|(_, document)| *document);
-    let compared = scenarios.iter().enumerate().map(|(at, (name, document))| {
-        let reference = first.filter(|_| at > 0);
-        one(name, document, reference, metric)
-    });
-    Comparison { metric, unit: metric.unit().into(), scenarios: compared.collect() }
+    let scenarios = scenarios.iter().map(|(name, document)| ((*name).to_owned(), Ok((*document).clone())));
+    let mut comparing = Comparing::new(scenarios.collect(), metric);
+    while comparing.step() {}
+    comparing.finish()
 }
 
-fn one(name: &str, document: &InputDocument, reference: Option<&InputDocument>, metric: Metric) -> Compared {
-    let value = value_of(document, metric);
-    let Some(reference) = reference else {
-        let difference = value.and_then(|_| Answer::Found { value: 0.0 });
-        return Compared { name: name.into(), value, difference, changes: Vec::new() };
-    };
-    let before = value_of(reference, metric);
-    let difference = before.and_then(|before| value.and_then(|after| Answer::Found { value: after - before }));
-    let players = players(reference, document);
-    let game = Game { from: reference, to: document, players: &players, metric };
-    let contributions = difference.value().and_then(|difference| game.contributions(difference));
-    let changes = players.iter().enumerate().map(|(at, player)| Change {
-        inputs: player.inputs.clone(),
-        contribution: match &contributions {
-            Some(all) => Answer::Found { value: all[at] },
-            None => Answer::none("the metric has no single value at every step between the scenarios"),
-        },
-    });
-    Compared { name: name.into(), value, difference, changes: changes.collect() }
+/// A complete document, or why there is none.
+pub type Subject = Result<InputDocument, Invalid>;
+
+/// A comparison under way: [`compare`] in small steps, between which others can have their turn.
+pub struct Comparing {
+    metric: Metric,
+    waiting: std::vec::IntoIter<(String, Subject)>,
+    /// The first scenario with its metric.
+    first: Option<(Subject, Answer)>,
+    game: Option<(Compared, Game)>,
+    done: Vec<Compared>,
+}
+
+impl Comparing {
+    /// Gets ready to compare scenarios with the first of them, in their order.
+    pub fn new(scenarios: Vec<(String, Subject)>, metric: Metric) -> Self {
+        Self { metric, waiting: scenarios.into_iter(), first: None, game: None, done: Vec::new() }
+    }
+
+    /// Evaluates one scenario. Says whether there is more to do.
+    pub fn step(&mut self) -> bool {
+        match self.game.take() {
+            Some((compared, mut game)) => match game.step() {
+                true => self.game = Some((compared, game)),
+                false => self.done.push(contributed(compared, &game)),
+            },
+            None => match self.waiting.next() {
+                Some((name, subject)) => self.begin(name, subject),
+                None => return false,
+            },
+        }
+        true
+    }
+
+    fn begin(&mut self, name: String, subject: Subject) {
+        let value = value_of_subject(&subject, self.metric);
+        let Some((first, before)) = &self.first else {
+            let difference = value.and_then(|_| Answer::Found { value: 0.0 });
+            self.done.push(Compared { name, value: value.clone(), difference, changes: Vec::new() });
+            self.first = Some((subject, value));
+            return;
+        };
+        let difference = before.and_then(|before| value.and_then(|after| Answer::Found { value: after - before }));
+        let mut compared = Compared { name, value, difference, changes: Vec::new() };
+        let (Ok(from), Ok(to)) = (first, subject) else {
+            self.done.push(compared);
+            return;
+        };
+        let players = players(from, &to);
+        let change = |inputs| Change { inputs, contribution: Answer::none(NOT_ALL) };
+        compared.changes = players.iter().map(|player| change(player.inputs.clone())).collect();
+        match compared.difference.value() {
+            Some(difference) => {
+                self.game = Some((compared, Game::new(from.clone(), to, players, self.metric, difference)));
+            }
+            None => self.done.push(compared),
+        }
+    }
+
+    /// What has been compared.
+    pub fn finish(mut self) -> Comparison {
+        while self.step() {}
+        Comparison { metric: self.metric, unit: self.metric.unit().into(), scenarios: self.done }
+    }
+}
+
+const NOT_ALL: &str = "the metric has no single value at every step between the scenarios";
+
+fn contributed(mut compared: Compared, game: &Game) -> Compared {
+    for (change, share) in compared.changes.iter_mut().zip(game.contributions().unwrap_or_default()) {
+        change.contribution = Answer::Found { value: share };
+    }
+    compared
+}
+
+fn value_of_subject(subject: &Subject, metric: Metric) -> Answer {
+    match subject {
+        Ok(document) => value_of(document, metric),
+        Err(invalid) => Answer::none(invalid.to_string()),
+    }
 }
 
 fn value_of(document: &InputDocument, metric: Metric) -> Answer {
@@ -132,89 +190,4 @@ fn value_of(document: &InputDocument, metric: Metric) -> Answer {
             Ok(result) => metric.answer(&result),
         },
     }
-}
-
-/// Two scenarios and the changes that lead from one to the other.
-struct Game<'a> {
-    from: &'a InputDocument,
-    to: &'a InputDocument,
-    players: &'a [Player],
-    metric: Metric,
-}
-
-impl Game<'_> {
-    /// What each change contributes; `None` where a scenario on the way has no value.
-    fn contributions(&self, difference: f64) -> Option<Vec<f64>> {
-        let shares = if self.players.len() <= EVERY_ORDER { self.shapley()? } else { self.rotations()? };
-        Some(exact(shares, difference))
-    }
-
-    /// The metric when the changes in `made` are made.
-    fn value(&self, made: impl Fn(usize) -> bool) -> Option<f64> {
-        let mut document = self.from.clone();
-        for (_, player) in self.players.iter().enumerate().filter(|(at, _)| made(*at)) {
-            player.apply(&mut document, self.to);
-        }
-        value_of(&document, self.metric).value()
-    }
-
-    /// Shapley values over all orders, by coalitions: a coalition of s others weighs s!(n−1−s)!/n!.
-    fn shapley(&self) -> Option<Vec<f64>> {
-        let count = self.players.len();
-        let values: Option<Vec<f64>> =
-            (0..1usize << count).map(|coalition| self.value(|at| coalition >> at & 1 == 1)).collect();
-        let values = values?;
-        let mut shares = vec![0.0; count];
-        for (at, share) in shares.iter_mut().enumerate() {
-            for without in (0..1usize << count).filter(|coalition| coalition >> at & 1 == 0) {
-                *share += weight(without.count_ones(), count) * (values[without | 1 << at] - values[without]);
-            }
-        }
-        Some(shares)
-    }
-
-    /// The mean over the rotations of the order of the document and their reverses.
-    fn rotations(&self) -> Option<Vec<f64>> {
-        let count = self.players.len();
-        let mut shares = vec![0.0; count];
-        for turn in 0..count {
-            let mut order: Vec<usize> = (0..count).collect();
-            order.rotate_left(turn);
-            for _ in 0..2 {
-                self.walk(&order, &mut shares)?;
-                order.reverse();
-            }
-        }
-        shares.iter_mut().for_each(|share| *share /= 2.0 * count as f64);
-        Some(shares)
-    }
-
-    /// Adds what each change does when they are made in this order.
-    fn walk(&self, order: &[usize], shares: &mut [f64]) -> Option<()> {
-        let mut before = self.value(|_| false)?;
-        for step in 1..=order.len() {
-            let after = self.value(|at| order[..step].contains(&at))?;
-            shares[order[step - 1]] += after - before;
-            before = after;
-        }
-        Some(())
-    }
-}
-
-/// The share of all orders in which exactly a certain coalition of `size` others comes first.
-fn weight(size: u32, count: usize) -> f64 {
-    let mut weight = 1.0 / count as f64;
-    for chosen in 0..size {
-        weight *= f64::from(chosen + 1) / f64::from(count as u32 - 1 - chosen);
-    }
-    weight
-}
-
-/// Takes the rounding out of the sum: the largest share gives way.
-fn exact(mut shares: Vec<f64>, difference: f64) -> Vec<f64> {
-    let largest = (0..shares.len()).max_by(|a, b| shares[*a].abs().total_cmp(&shares[*b].abs()));
-    if let Some(largest) = largest {
-        shares[largest] += difference - shares.iter().sum::<f64>();
-    }
-    shares
 }

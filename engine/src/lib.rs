@@ -57,7 +57,7 @@ pub use balances::{Balances, balances};
 pub use base::{BaseAnalysis, analyse};
 pub use breakeven::{Breakeven, BreakevenQuestion, BreakevenRefused, breakeven};
 pub use cash_flow::{CashFlowTable, CashFlowYear, cash_flow};
-pub use compare::{Comparison, compare};
+pub use compare::{Comparing, Comparison, compare};
 pub use failure::Failure;
 pub use inputs::{Allowed, InputDocument, Inputs, Invalid, Resolved, ResolvedInput, Source, Violation, resolve};
 pub use metric::Metric;

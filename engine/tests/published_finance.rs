@@ -98,6 +98,7 @@ fn the_cash_flow_of_an_nth_plant_begins_two_years_before_year_zero_and_repays_it
     let years: Vec<i32> = table.years.iter().map(|year| year.year).collect();
     assert_eq!(years, (-2..=30).collect::<Vec<_>>());
     assert_eq!(table.years[0].capital_usd, 32e6);
+    assert_eq!(table.years[0].revenue_by_product_usd, vec![0.0; table.products.len()]);
     assert_close(table.years[2].loan_balance_usd, 240e6, 1e-12);
     assert_eq!(table.years[12].loan_balance_usd, 0.0);
     assert_close(table.years[3].revenue_usd, 0.75 * (2000.0 * 320e3 + 217.5e6), 1e-12);

@@ -90,7 +90,7 @@ fn on_threads(specification: &Value, threads: usize) -> String {
 #[test]
 fn the_same_seed_gives_the_same_bytes_on_one_two_and_four_threads() {
     for sequence in ["pseudo-random", "sobol"] {
-        let specification = with(specification(60_000), "sequence", json!(sequence));
+        let specification = with(specification(120_000), "sequence", json!(sequence));
         let alone = serde_json::to_string(&start(&specification).unwrap().finish().unwrap()).unwrap();
         for threads in [1, 2, 4] {
             assert_eq!(on_threads(&specification, threads), alone, "{sequence} on {threads} threads");

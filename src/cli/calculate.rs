@@ -1,86 +1,93 @@
 //! `safire calculate`: a scenario from a file, without a server.
 
-use std::{fs, path::Path};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use safire_domain::{
-    engine::{self, Analysis, InputDocument, Invalid, Plain, Resolved, Violation},
-    master_data::MasterData,
-    run::{self, Computed, Kind, Snapshot, is_base, steps},
-    scenario::{Pathway, check_draft},
+    breakeven::{Asked, Between, BreakevenRequest},
+    engine::{self, Analysis, Metric, Plain, Resolved},
+    run::{Beside, Computed, Findings, Kind, is_base},
     usual::usual,
 };
-use serde::Deserialize;
 
-use super::Format;
+use super::{
+    Format, file,
+    file::{Scenario, at, refuse},
+    kind, metric,
+};
 use crate::report;
 
-/// A scenario in a file: the body of `POST /calculate/quick`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ScenarioFile {
-    process: String,
-    feedstock: String,
-    country: String,
-    #[serde(default)]
-    inputs: InputDocument,
-    #[serde(default = "run::base")]
-    analysis: Analysis,
+/// What to calculate, and what to show of it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Calculate {
+    /// JSON with process, feedstock, country, inputs and analysis
+    file: PathBuf,
+    /// The usual analysis of this kind, whatever the file asks for: every price and the investment moved by a fifth
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    analysis: Option<Kind>,
+    /// Show how every number came about
+    #[arg(long)]
+    trace: bool,
+    /// Show cash flow by year, prices, policy, balances and choices
+    #[arg(long)]
+    details: bool,
+    /// Instead, find the value of this input at which the metric is as wanted, e.g. /feedstocks/UCO/price
+    #[arg(long, value_name = "INPUT", conflicts_with_all = ["analysis", "trace", "details"])]
+    breakeven: Option<String>,
+    /// The metric of the breakeven
+    #[arg(long, value_name = "NAME", value_parser = metric, default_value = "npv")]
+    metric: Metric,
+    /// What the metric shall be, in its unit
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0, allow_negative_numbers = true)]
+    target: f64,
+    /// Where to look for the breakeven, e.g. --range 0 5000 USD/t; else ten times the input's value to both sides
+    #[arg(long, num_args = 3, value_names = ["FROM", "TO", "UNIT"], allow_negative_numbers = true)]
+    range: Option<Vec<String>>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
-/// Calculates what the file asks for, or the usual analysis of that kind.
-pub(super) fn run(file: &Path, kind: Option<Kind>, trace: bool, format: Format) -> anyhow::Result<()> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut reader = serde_json::Deserializer::from_str(&text);
-    let scenario: ScenarioFile = serde_path_to_error::deserialize(&mut reader)
-        .with_context(|| format!("{} is not a scenario", file.display()))?;
-    reader.end().with_context(|| format!("{} goes on after the scenario", file.display()))?;
-    let pathway = Pathway { process: scenario.process, feedstock: scenario.feedstock, country: scenario.country };
-    let resolved = resolve(&pathway, scenario.inputs)?;
-    let analysis = kind.map_or(scenario.analysis, |kind| usual(kind, &resolved.values));
-    let computed = compute(resolved, analysis, trace)?;
-    match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&computed)?),
-        Format::Table => print!("{}", report::table(&pathway, &computed)),
+impl Calculate {
+    /// Calculates what the file asks for, the usual analysis of a kind, or a breakeven.
+    pub fn run(self) -> anyhow::Result<()> {
+        let scenario = file::read(&self.file)?;
+        match &self.breakeven {
+            Some(input) => self.find(input, &scenario.resolved),
+            None => self.analyse(scenario),
+        }
     }
-    Ok(())
-}
 
-fn resolve(pathway: &Pathway, given: InputDocument) -> anyhow::Result<Resolved> {
-    let master_data = MasterData::seed();
-    let defaults = master_data.defaults_for(pathway).map(|set| set.inputs.clone());
-    let mut violations = master_data.unknown_codes(pathway, &given);
-    if let Err(invalid) = check_draft(&given, defaults.as_ref()) {
-        violations.extend(at("/inputs", invalid));
+    fn analyse(self, scenario: Scenario) -> anyhow::Result<()> {
+        let Scenario { pathway, resolved, analysis } = scenario;
+        let analysis = self.analysis.map_or(analysis, |kind| usual(kind, &resolved.values));
+        let computed = compute(resolved, analysis, Beside { trace: self.trace, details: self.details })?;
+        self.format.print(&computed, || report::table(&pathway, &computed))
     }
-    refuse(&violations)?;
-    match Snapshot::base(given, defaults).resolve() {
-        Ok(resolved) => Ok(resolved),
-        Err(invalid) => refuse(&at("/inputs", invalid)).and_then(|()| bail!("the inputs are wrong")),
+
+    fn find(&self, input: &str, resolved: &Resolved) -> anyhow::Result<()> {
+        let range = self.range.as_deref().map(between).transpose()?;
+        let request = BreakevenRequest { input: input.to_owned(), metric: self.metric, target: self.target, range };
+        let found = match request.of(resolved).map(Asked::finish) {
+            Ok(found) => found,
+            Err(violations) => return refuse(&violations),
+        };
+        self.format.print(&found, || report::breakeven(&found))
     }
 }
 
-fn compute(resolved: Resolved, analysis: Analysis, trace: bool) -> anyhow::Result<Computed> {
-    let result = engine::analyse(&resolved.inputs, &mut Plain)?;
+fn between(range: &[String]) -> anyhow::Result<Between> {
+    let [from, to, unit] = range else { bail!("a range has a begin, an end and a unit") };
+    let number = |text: &str| text.parse().with_context(|| format!("--range: {text} is not a number"));
+    Ok(Between { from: number(from)?, to: number(to)?, unit: unit.clone() })
+}
+
+fn compute(resolved: Resolved, analysis: Analysis, beside: Beside) -> anyhow::Result<Computed> {
+    let base = engine::analyse(&resolved.inputs, &mut Plain)?;
     let analysis = match analysis.start(&resolved.inputs) {
         Ok(_) if is_base(&analysis) => None,
         Ok(job) => Some(job.finish()?),
         Err(invalid) => return refuse(&at("/analysis", invalid)).and_then(|()| bail!("the analysis is wrong")),
     };
-    let trace = trace.then(|| steps(&resolved.inputs));
-    Ok(Computed { result, analysis, resolved_inputs: resolved.values, trace })
-}
-
-/// Violations of a part of the file, with pointers from its top.
-fn at(part: &str, invalid: Invalid) -> Vec<Violation> {
-    let violations = invalid.into_violations().into_iter();
-    violations.map(|v| Violation { pointer: format!("{part}{}", v.pointer), ..v }).collect()
-}
-
-fn refuse(violations: &[Violation]) -> anyhow::Result<()> {
-    if violations.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<_> = violations.iter().map(|violation| format!("  {violation}")).collect();
-    bail!("the scenario is refused:\n{}", lines.join("\n"))
+    Ok(Computed::of(Findings { base, analysis }, resolved, beside)?)
 }

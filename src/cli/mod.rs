@@ -1,14 +1,18 @@
 //! The command line.
 
 mod calculate;
+mod compare;
+mod file;
 mod healthcheck;
 mod try_it;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use safire_domain::run::Kind;
+use safire_domain::{engine::Metric, run::Kind};
+use serde::Serialize;
 
+use self::{calculate::Calculate, compare::Compare};
 use crate::{
     config::{Config, ConfigArgs, environment},
     service::{self, Service},
@@ -30,19 +34,9 @@ enum Command {
     /// Run the service (the default)
     Serve,
     /// Calculate a scenario from a file, without a server
-    Calculate {
-        /// JSON with process, feedstock, country, inputs and analysis
-        file: PathBuf,
-        /// The usual analysis of this kind, whatever the file asks for: every price and the investment moved by a fifth
-        #[arg(long, value_name = "KIND", value_parser = kind)]
-        analysis: Option<Kind>,
-        /// Show how every number came about
-        #[arg(long)]
-        trace: bool,
-        /// How to print the result
-        #[arg(long, value_enum, default_value_t = Format::Table)]
-        format: Format,
-    },
+    Calculate(Calculate),
+    /// Compare scenarios from files: what each changed input contributes to the difference of a metric
+    Compare(Compare),
     /// Run the main job against a running service and show its result
     TryIt {
         /// Where the service is
@@ -82,6 +76,21 @@ enum Format {
     Json,
 }
 
+impl Format {
+    /// Prints for people or for programs.
+    fn print(self, found: &impl Serialize, table: impl FnOnce() -> String) -> anyhow::Result<()> {
+        match self {
+            Self::Json => println!("{}", serde_json::to_string_pretty(found)?),
+            Self::Table => print!("{}", table()),
+        }
+        Ok(())
+    }
+}
+
+fn metric(name: &str) -> Result<Metric, String> {
+    serde_json::from_value(name.into()).map_err(|error| error.to_string())
+}
+
 fn kind(name: &str) -> Result<Kind, String> {
     Kind::from_name(name).ok_or_else(|| "it is none of base, monte-carlo, sobol, tornado, spider, sweep".to_owned())
 }
@@ -96,9 +105,8 @@ impl Cli {
             Some(Command::Config { command: ConfigCommand::Check }) => {
                 self.load().map(|config| print!("{}", config.masked_toml()))
             }
-            Some(Command::Calculate { file, analysis, trace, format }) => {
-                calculate::run(&file, analysis, trace, format)
-            }
+            Some(Command::Calculate(calculate)) => calculate.run(),
+            Some(Command::Compare(compare)) => compare.run(),
             Some(Command::TryIt { url, email, password }) => block_on(try_it::run(&url, email.zip(password))),
             Some(Command::Openapi) => openapi(),
         };

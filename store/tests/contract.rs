@@ -18,7 +18,7 @@ use safire_store::{
     Connection, Error, Window,
     access::{Removal, Written},
     master_data, projects,
-    runs::{self, Accepted, Assignment, Cancelled, Claim, Lease, Request},
+    runs::{self, Accepted, Ask, Assignment, Cancelled, Claim, Lease, Request},
     scenarios, schema, users,
 };
 use safire_test_support::{analyst, now, on_both_engines, project, scenario};
@@ -62,8 +62,8 @@ fn ended(owner: NodeId) -> Lease {
 fn request(plant: &Plant, node: NodeId) -> Request {
     let now = now();
     let (access, scenario, lease) = (plant.access(), plant.scenario.id, lease(node));
-    let (run, analysis) = (RunId::new(now), run::base());
-    Request { access, key: None, scenario, analysis, again: None, run, lease, now }
+    let ask = Ask::Analysis(Box::new(run::base()));
+    Request { access, key: None, scenario, ask, run: RunId::new(now), lease, now }
 }
 
 async fn accepted(c: &mut Connection, plant: &Plant, node: NodeId) -> Assignment {
@@ -396,7 +396,7 @@ on_both_engines! {
         let plant = plant(&mut c).await;
         let node = NodeId::new(now());
         let first = accepted(&mut c, &plant, node).await;
-        let again = Request { again: Some(first.run), ..request(&plant, node) };
+        let again = Request { ask: Ask::Again(first.run), ..request(&plant, node) };
         let answer = runs::accept(&mut c, again.clone()).await.unwrap();
         assert!(matches!(answer, Accepted::NotFailed(RunState::Queued)), "{answer:?}");
         let failure = Failure::new("engine.panicked", "a defect");
@@ -407,7 +407,7 @@ on_both_engines! {
         edited.version = scenarios::find(&mut c, plant.access(), edited.id).await.unwrap().unwrap().version;
         plant.edit(&mut c, &edited).await;
 
-        let stranger = Request { again: Some(RunId::new(now())), ..request(&plant, node) };
+        let stranger = Request { ask: Ask::Again(RunId::new(now())), ..request(&plant, node) };
         assert!(matches!(runs::accept(&mut c, stranger).await.unwrap(), Accepted::UnknownRun));
         let Accepted::New(run, second) = runs::accept(&mut c, again.clone()).await.unwrap() else {
             panic!("not a new run")

@@ -10,7 +10,7 @@ use safire_store::{
     access::Written,
     idempotency::{self, KEPT, Key, Known, Once},
     projects,
-    runs::{self, Accepted, Lease, Request},
+    runs::{self, Accepted, Ask, Lease, Request},
     scenarios, users,
 };
 use safire_test_support::{TestDatabase, analyst, now, on_both_engines, project, scenario};
@@ -80,10 +80,9 @@ on_both_engines! {
             access: Access::of(&user),
             key: Some(key(user.id, "k", digest)),
             scenario: scenario.id,
-            analysis: run::base(),
+            ask: Ask::Analysis(Box::new(run::base())),
             run: RunId::new(now()),
             lease: Lease { owner: NodeId::new(now()), length: std::time::Duration::from_secs(15) },
-            again: None,
             now: now(),
         };
         let Accepted::New(run, _) = runs::accept(&mut c, ask("a")).await.unwrap() else { panic!() };

@@ -16,7 +16,7 @@ use safire_store::{
     access::Written,
     master_data::{self, Edited},
     projects,
-    runs::{self, Accepted, Lease, Request, Standing},
+    runs::{self, Accepted, Ask, Lease, Request, Standing},
     scenarios, users,
 };
 use safire_test_support::{analyst, now, on_both_engines, project, scenario};
@@ -51,16 +51,8 @@ async fn plants(c: &mut Connection, countries: &[&str]) -> (User, Vec<Scenario>)
 async fn accepted(c: &mut Connection, user: &User, scenario: ScenarioId) -> Accepted {
     let now = now();
     let lease = Lease { owner: NodeId::new(now), length: std::time::Duration::from_secs(15) };
-    let request = Request {
-        access: Access::of(user),
-        scenario,
-        run: RunId::new(now),
-        lease,
-        key: None,
-        analysis: run::base(),
-        again: None,
-        now,
-    };
+    let (access, ask) = (Access::of(user), Ask::Analysis(Box::new(run::base())));
+    let request = Request { access, scenario, ask, run: RunId::new(now), lease, key: None, now };
     let accepted = runs::accept(c, request).await.unwrap();
     if let Accepted::New(run, assignment) = &accepted {
         let base = engine::analyse(&assignment.order.inputs, &mut Plain);

@@ -15,7 +15,7 @@ use safire_store::{
     Connection, Window,
     access::{Removal, Right, Written},
     projects,
-    runs::{self, Accepted, Cancelled, Lease, Request},
+    runs::{self, Accepted, Ask, Cancelled, Lease, Request},
     scenarios, users, zones,
 };
 use safire_test_support::{analyst, now, on_both_engines, project, scenario, zone};
@@ -69,16 +69,8 @@ impl Stage {
     fn request(&self, access: Access) -> Request {
         let now = now();
         let lease = Lease { owner: NodeId::new(now), length: Duration::from_secs(15) };
-        Request {
-            access,
-            key: None,
-            scenario: self.scenario.id,
-            analysis: run::base(),
-            again: None,
-            run: RunId::new(now),
-            lease,
-            now,
-        }
+        let ask = Ask::Analysis(Box::new(run::base()));
+        Request { access, key: None, scenario: self.scenario.id, ask, run: RunId::new(now), lease, now }
     }
 
     fn ids(&self) -> (ProjectId, ScenarioId, RunId) {

@@ -10,7 +10,7 @@ use crate::app::{ENDLESS, TestApp, id, of_capacity};
 const PUBLISHED: f64 = 1e-9;
 
 #[track_caller]
-fn assert_close(actual: &Value, published: f64) {
+pub fn assert_close(actual: &Value, published: f64) {
     let actual = actual.as_f64().unwrap_or_else(|| panic!("{actual} is not a number"));
     let error = ((actual - published) / published).abs();
     assert!(error <= PUBLISHED, "{actual} is not {published}");

@@ -99,6 +99,87 @@ fn the_worked_case_is_calculated_from_a_file_as_json_and_with_its_trace() {
 }
 
 #[test]
+fn the_details_of_a_file_are_a_table_or_json() {
+    let file = format!("{EXAMPLES}/hefa-uco-usa.json");
+    let table = succeeds(invoke(&["calculate", &file, "--details"]));
+    assert_rows(&table, &KEY_FIGURES);
+    assert_rows(
+        &table,
+        &[
+            "year capital sales of jet sales of diesel sales of naphtha revenue variable cost fixed cost",
+            "0 400,000,000 0 0 0 0 0 0",
+            "20 0 960,000,000 112,500,000 105,000,000 1,177,500,000 679,350,000 30,800,000",
+            "Minimum for jet 1679.10 1.3601 5.1484 38.3357",
+            "corsia yes 80.10 0.00 no",
+            "red_rfnbo no 28.20 0.00 no",
+            "difference 126,000 t/yr",
+        ],
+    );
+    let json = succeeds(invoke(&["calculate", &file, "--details", "--format", "json"]));
+    let computed: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(computed["details"]["cash_flow"]["years"][20]["cash_flow_usd"], computed["result"]["cash_flow_usd"][20]);
+}
+
+#[test]
+fn the_example_with_a_profile_and_an_analysis_is_calculated() {
+    let table = succeeds(invoke(&["calculate", &format!("{EXAMPLES}/hefa-uco-usa-nrel.json"), "--details"]));
+    assert_rows(
+        &table,
+        &[
+            "/finance/profile nrel-nth-plant user",
+            "/finance/depreciation macrs_7 profile",
+            "/economics/discount_rate 10 % profile",
+            "Minimum selling price of jet 1747.48 USD/t",
+            "NPV 2,422,900,184 USD",
+        ],
+    );
+    assert_says(
+        &table,
+        &["Monte Carlo, 10000 samples of 10000", "Cash flow by year, in real USD, discounted at 10.00 %"],
+    );
+}
+
+#[test]
+fn a_breakeven_is_found_from_a_file() {
+    let file = format!("{EXAMPLES}/hefa-uco-usa.json");
+    let ask = |more: &[&str]| invoke(&[&["calculate", &file, "--breakeven"], more].concat());
+    let price = "/feedstocks/UCO/price";
+    let table = succeeds(ask(&[price, "--metric", "npv", "--target", "0"]));
+    assert_rows(&table, &["value 1628.6566 USD/t", "looked for in -1,000.0000 to 10,230.0000 USD/t"]);
+    let json = succeeds(ask(&[price, "--range", "0", "5", "USD/kg", "--format", "json"]));
+    let found: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&found["range"]["to"], &found["answer"]["status"]), (&json!(5000.0), &json!("found")));
+    assert_says(&fails(ask(&["/feedstocks/tallow/price"])), &["/input: /feedstocks/tallow/price is no input"]);
+    let wide = fails(ask(&["/economics/tax_rate", "--range", "0", "200", "%"]));
+    assert_says(&wide, &["/range: ", "0 to 1 1", "/economics/tax_rate"]);
+}
+
+#[test]
+fn files_are_compared_by_what_each_change_contributes() {
+    let [plain, nrel] = ["hefa-uco-usa", "hefa-uco-usa-nrel"].map(|name| format!("{EXAMPLES}/{name}.json"));
+    let table = succeeds(invoke(&["compare", &plain, &nrel, "--metric", "npv"]));
+    assert_rows(
+        &table,
+        &[
+            "difference from the first -801,227,338 USD",
+            "/economics/discount_rate 7 % -> 10 %",
+            "/finance/depreciation another choice",
+        ],
+    );
+    let json = succeeds(invoke(&["compare", &plain, &nrel, "--format", "json"]));
+    let compared: Value = serde_json::from_str(&json).unwrap();
+    let scenario = &compared["scenarios"][1];
+    let changes = scenario["changes"].as_array().unwrap();
+    let sum: f64 = changes.iter().map(|change| change["contribution"]["value"].as_f64().unwrap()).sum();
+    let difference = scenario["difference"]["value"].as_f64().unwrap();
+    assert!((sum / difference - 1.0).abs() < 1e-9, "{sum} is not {difference}");
+    let one = invoke(&["compare", &plain]);
+    assert_eq!(one.status.code(), Some(2), "{one:?}");
+    let luck = invoke(&["compare", &plain, &nrel, "--metric", "luck"]);
+    assert_says(&String::from_utf8(luck.stderr).unwrap(), &["luck", "npv"]);
+}
+
+#[test]
 fn the_second_example_shows_which_values_are_defaults() {
     let table = succeeds(invoke(&["calculate", &format!("{EXAMPLES}/ft-btl-malaysia.json")]));
     assert_rows(

@@ -55,10 +55,10 @@ pub enum Of {
     Project,
     /// A new scenario of the owner, calculated.
     Scenario,
-    /// A new scenario of the owner, and its run, which failed.
-    Failed,
     /// The run of such a scenario, with the scenario's id.
     Run,
+    /// A new scenario of the owner, and its run, which failed.
+    Failed,
     /// Two of them, with a comma between their ids.
     Pair,
     /// A new API key of the owner.
@@ -79,6 +79,9 @@ use Of::{Defaults, EmptyZone, Failed, Key, Nothing, Owner, Pair, Project, Run, S
 
 const PLANT: &str = r#"{ "name": "$new", "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
 const QUICK: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
+const BREAKEVEN: &str = r#"{ "input": "/feedstocks/UCO/price", "metric": "npv" }"#;
+const QUICK_BREAKEVEN: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA",
+    "breakeven": { "input": "/products/jet/price", "metric": "irr", "target": 0.15 } }"#;
 const NAMED: &str = r#"{ "name": "$new" }"#;
 const TEXT: &str = r#"{ "name": "$new", "description": "d" }"#;
 const USER: &str = r#"{ "name": "$new", "global_id": "$new", "role": "admin" }"#;
@@ -132,6 +135,7 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("DELETE /scenarios/{id}", Write(204), Scenario, ""),
     ("POST /scenarios/{id}/duplicate", Write(201), Scenario, ""),
     ("GET /scenarios/compare?ids={id}", Read, Pair, ""),
+    ("POST /scenarios/{id}/breakeven", Read, Scenario, BREAKEVEN),
     ("GET /scenarios/{id}/result", Read, Scenario, ""),
     ("GET /scenarios/{id}/runs", Read, Scenario, ""),
     ("GET /scenarios/{id}/runs/{run_id}", Read, Run, ""),
@@ -143,6 +147,7 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     // Nothing is in motion.
     ("DELETE /scenarios/{id}/calculate", Write(409), Scenario, ""),
     ("POST /calculate/quick", SignedIn(200), Nothing, QUICK),
+    ("POST /calculate/breakeven", SignedIn(200), Nothing, QUICK_BREAKEVEN),
     ("GET /master-data", SignedIn(200), Nothing, ""),
     ("GET /master-data/fresh", SignedIn(200), Nothing, ""),
     ("GET /process-technologies", SignedIn(200), Nothing, ""),
@@ -172,15 +177,15 @@ pub fn documented(operation: &str) -> &str {
     operation.split_once('?').map_or(operation, |(path, _)| path)
 }
 
-/// The path with that id, or with codes that there are.
+/// The path with that id, or with two of them, or with codes that there are.
 fn path(template: &str, id: &str) -> String {
+    let (id, run) = id.split_once('/').unwrap_or((id, ""));
     let code = match template.split('/').nth(1) {
         Some("feedstocks") => "UCO",
         Some("utilities") => "hydrogen",
         _ => "jet",
     };
-    let path =
-        template.replace("{id}/runs/{run_id}", id).replace("{id}", id).replace("{zone_id}", id).replace("{code}", code);
+    let path = template.replace("{id}", id).replace("{run_id}", run).replace("{zone_id}", id).replace("{code}", code);
     path.replace("{process}", "HEFA").replace("{feedstock}", "UCO").replace("{country}", "USA")
 }
 
@@ -248,17 +253,17 @@ impl World {
                 let id = self.calculated().await;
                 (id.clone(), vec![format!("/scenarios/{id}"), format!("/scenarios/{id}/runs")])
             }
-            Failed => {
-                let id = self.owner.plant(PANICS).await;
-                let run = self.owner.calculate(&id).await;
-                self.owner.reaches(&id, "failed").await;
-                (format!("{id}/runs/{run}"), vec![format!("/scenarios/{id}"), format!("/scenarios/{id}/runs")])
-            }
             Run => {
                 let id = self.calculated().await;
                 let runs = format!("/scenarios/{id}/runs");
                 let run = crate::app::id(&self.owner.get(&runs).await.is(200)["items"][0]);
-                (format!("{id}/runs/{run}"), vec![runs])
+                (format!("{id}/{run}"), vec![runs])
+            }
+            Failed => {
+                let id = self.owner.plant(PANICS).await;
+                let run = self.owner.calculate(&id).await;
+                self.owner.reaches(&id, "failed").await;
+                (format!("{id}/{run}"), vec![format!("/scenarios/{id}"), format!("/scenarios/{id}/runs")])
             }
             Pair => {
                 let (one, other) = (self.calculated().await, self.calculated().await);

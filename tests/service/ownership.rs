@@ -56,6 +56,7 @@ enum Of {
 fn routes_with_an_id() -> Vec<(Method, &'static str, Of, Option<Value>)> {
     use Of::{Project, Scenario};
     let scenario = || Some(json!({ "name": "S", "process": "HEFA", "feedstock": "UCO", "country": "USA" }));
+    let breakeven = || Some(json!({ "input": "/feedstocks/UCO/price", "metric": "npv" }));
     vec![
         (Method::GET, "/api/v1/projects/{id}", Project, None),
         (Method::PUT, "/api/v1/projects/{id}", Project, Some(json!({ "name": "P", "description": "" }))),
@@ -64,6 +65,7 @@ fn routes_with_an_id() -> Vec<(Method, &'static str, Of, Option<Value>)> {
         (Method::POST, "/api/v1/projects/{id}/scenarios", Project, scenario()),
         (Method::GET, "/api/v1/scenarios/{id}", Scenario, None),
         (Method::POST, "/api/v1/scenarios/{id}/duplicate", Scenario, None),
+        (Method::POST, "/api/v1/scenarios/{id}/breakeven", Scenario, breakeven()),
         (Method::GET, "/api/v1/scenarios/{id}/result", Scenario, None),
         (Method::GET, "/api/v1/scenarios/{id}/runs", Scenario, None),
         (Method::GET, "/api/v1/scenarios/{id}/runs/{run_id}", Scenario, None),

@@ -111,15 +111,6 @@ pub(crate) fn made<T, R>(once: Once<T, R>) -> Result<Result<T, R>, Problem> {
     }
 }
 
-/// The key of a request without a body.
-impl FromRequestParts<App> for RequestKey {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        Self::of(parts, app, &[]).await
-    }
-}
-
 /// A JSON body, and the request's key.
 pub(crate) struct Keyed<T> {
     pub body: T,
@@ -134,6 +125,15 @@ impl<T: DeserializeOwned> FromRequest<App> for Keyed<T> {
         let body = read_json(&parts.headers, body, app).await?;
         let key = RequestKey::of(&mut parts, app, &body).await?;
         Ok(Self { body: parse(&body)?, key })
+    }
+}
+
+/// The key of a request without a body.
+impl FromRequestParts<App> for RequestKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        Self::of(parts, app, &[]).await
     }
 }
 

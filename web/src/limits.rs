@@ -75,7 +75,9 @@ impl Own {
                 "/scenarios/{id}/calculate"
                 | "/scenarios/{id}/calculate/sync"
                 | "/scenarios/{id}/runs/{run_id}/retry"
-                | "/calculate/quick",
+                | "/scenarios/{id}/breakeven"
+                | "/calculate/quick"
+                | "/calculate/breakeven",
             ) => Some(Self::Calculate),
             _ => None,
         }

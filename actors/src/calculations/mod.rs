@@ -30,7 +30,7 @@ use safire_domain::{
     engine::{self, BaseAnalysis, Failure, Inputs, Progress},
     run::{Order, Outcome},
 };
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -39,7 +39,7 @@ use crate::{
     supervisor::Child,
 };
 use shares::Shares;
-use thread::{Slice, Thread, Work};
+use thread::{End, Slice, Thread, Work};
 use turns::{Turn, Turns};
 
 pub use shares::Place;
@@ -108,9 +108,38 @@ impl Calculations {
         cancel: CancellationToken,
         on_progress: Option<OnProgress>,
     ) -> Result<Outcome, Unavailable> {
+        let end = self.dispatch(place, Work::new(order), cancel, on_progress).await?;
+        Ok(end.and_then(|findings| findings.ok_or_else(panicked)))
+    }
+
+    /// Answers a question in small steps, the last of which gives the answer; others have their turn between them.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        place: Place,
+        cancel: CancellationToken,
+        mut step: impl FnMut() -> Option<T> + Send + 'static,
+    ) -> Result<Result<T, Failure>, Unavailable> {
+        let (sender, mut answer) = oneshot::channel();
+        let mut sender = Some(sender);
+        let work = Work::Question(Box::new(move || {
+            let Some(found) = step() else { return true };
+            // Who does not wait any more does not want the answer.
+            let _ = sender.take().map(|sender| sender.send(found));
+            false
+        }));
+        let end = self.dispatch(place, work, cancel, None).await?;
+        Ok(end.and_then(|_| answer.try_recv().map_err(|_| panicked())))
+    }
+
+    async fn dispatch(
+        &self,
+        place: Place,
+        work: Work,
+        cancel: CancellationToken,
+        on_progress: Option<OnProgress>,
+    ) -> Result<End, Unavailable> {
         let Place { permit, share } = place;
         let turn = Turn { user: share.as_ref().map(|share| share.user()), long: false };
-        let work = Work::new(order);
         let task = |reply| Task { work, cancel, on_progress, spent: Duration::ZERO, reply };
         let answer =
             self.slot.call_reserved(permit, |reply| FactoryMessage::Dispatch(Job::new(turn, task(reply)))).await;
@@ -135,7 +164,7 @@ struct Task {
     on_progress: Option<OnProgress>,
     /// How long it has been on a thread.
     spent: Duration,
-    reply: Reply<Outcome>,
+    reply: Reply<End>,
 }
 
 impl fmt::Debug for Task {

@@ -9,7 +9,7 @@ use std::{
 
 use safire_domain::{
     engine::{Analysis, BaseAnalysis, Failure, Job, Progress},
-    run::{Findings, Order, Outcome},
+    run::{Findings, Order},
 };
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -28,12 +28,17 @@ pub(super) enum Work {
     New(Arc<Order>),
     /// The base analysis is done, and another is under way.
     Begun(Box<BaseAnalysis>, Box<Job>),
+    /// A question of its own kind: each call is a step, and says whether there is more to do.
+    Question(Box<dyn FnMut() -> bool + Send>),
 }
+
+/// How work ends. A question has sent its answer by a way of its own, and finds nothing.
+pub(super) type End = Result<Option<Findings>, Failure>;
 
 /// What a slice of work has led to.
 pub(super) enum Slice {
     /// It has ended.
-    Done(Box<Outcome>),
+    Done(Box<End>),
     /// There is more to do.
     More(Work),
 }
@@ -44,7 +49,7 @@ impl Slice {
     }
 
     fn found(findings: Findings) -> Self {
-        Self::Done(Box::new(Ok(findings)))
+        Self::Done(Box::new(Ok(Some(findings))))
     }
 }
 
@@ -57,6 +62,7 @@ impl Work {
         match self {
             Self::New(_) => Progress { done: 0, total: 1, stage: "base analysis" },
             Self::Begun(_, job) => job.progress(),
+            Self::Question(_) => Progress { done: 0, total: 1, stage: "question" },
         }
     }
 
@@ -64,6 +70,7 @@ impl Work {
         match self {
             Self::New(order) => begin(&order, compute, cancel).unwrap_or_else(Slice::failed),
             Self::Begun(base, job) => go_on(base, job, cancel),
+            Self::Question(step) => answer(step, cancel),
         }
     }
 }
@@ -93,6 +100,19 @@ fn go_on(base: Box<BaseAnalysis>, mut job: Box<Job>, cancel: &CancellationToken)
         Ok(result) => Slice::found(Findings { base: *base, analysis: Some(result) }),
         Err(failure) => Slice::failed(failure),
     }
+}
+
+fn answer(mut step: Box<dyn FnMut() -> bool + Send>, cancel: &CancellationToken) -> Slice {
+    let until = Instant::now() + SLICE;
+    while step() {
+        if cancel.is_cancelled() {
+            return Slice::failed(cancelled());
+        }
+        if Instant::now() >= until {
+            return Slice::More(Work::Question(step));
+        }
+    }
+    Slice::Done(Box::new(Ok(None)))
 }
 
 type Request = (Work, CancellationToken, oneshot::Sender<Slice>);

@@ -7,19 +7,19 @@ mod by_hand;
 #[allow(dead_code, unused_imports, reason = "the loop by hand uses the engine's own exponential, and not its tests")]
 #[path = "../../src/lanes/mod.rs"]
 mod lanes;
-#[allow(dead_code, unused_imports, reason = "the loop by hand uses the engine's own quantiles, and not their tests")]
-#[path = "../../src/uncertainty/normal.rs"]
-mod normal;
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "the loop by hand uses the engine's own random numbers, and not their tests"
-)]
+#[allow(dead_code, unused_imports, reason = "the loop by hand uses the engine's own start, and not its test")]
+#[path = "../../src/analysis/kernel/start.rs"]
+mod start;
+#[allow(dead_code, unused_imports, reason = "the loop by hand uses the engine's own random numbers, not their tests")]
 #[path = "../../src/uncertainty/stream.rs"]
 mod stream;
+#[allow(dead_code, unused_imports, reason = "the loop by hand uses the engine's own random numbers, not their tests")]
+#[path = "../../src/uncertainty/variates.rs"]
+mod variates;
 
 use std::hint::black_box;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -27,50 +27,93 @@ use safire_engine::{Analysis, AnalysisResult, InputDocument, Inputs, resolve};
 use serde_json::{Value, json};
 
 const SAMPLES: u64 = 4_000_000;
-/// What memory is measured at, and numpy.
 const MILLION: u64 = 1_000_000;
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 9;
+/// Rounds in which one thread and two take turns.
+const ROUNDS_OF_THREADS: usize = 25;
 
 fn main() {
     let inputs = worked_case();
-    let memory = resident_kb("VmRSS");
-    black_box(run(&inputs, &monte_carlo(MILLION)));
-    println!("resident memory grown at the peak of {MILLION} samples: {} kB", resident_kb("VmHWM") - memory);
-
-    let python = python(MILLION);
-    // Turn by turn, so that a busy neighbour slows all of them.
-    let mut times = [const { Vec::new() }; 5];
-    for _ in 0..ROUNDS {
-        times[0].push(timed(|| drop(black_box(run(&inputs, &monte_carlo(SAMPLES))))));
-        times[1].push(timed(|| _ = black_box(by_hand::run(SAMPLES))));
-        times[2].push(wall(|| drop(black_box(on_threads(&inputs, &monte_carlo(SAMPLES), 1)))));
-        times[3].push(wall(|| drop(black_box(on_threads(&inputs, &monte_carlo(SAMPLES), 2)))));
-        times[4].push(timed(|| drop(black_box(run(&inputs, &sobol(8192))))));
-    }
-    // The best of threads that had both cores to themselves, if any had.
-    let (one, two) = (least(&times[2]), least(&times[3]));
-    let [engine, by_hand, _, _, sobol] = times.map(median);
-    let rate = |samples: u64, time: f64| samples as f64 / time / 1e6;
-    println!("Monte Carlo, 8 inputs, 5 metrics: {:.1} M samples/s", rate(SAMPLES, engine));
-    println!("the same by hand: {:.1} M samples/s; engine / by hand {:.2}", rate(SAMPLES, by_hand), by_hand / engine);
-    println!("2 threads / 1 thread: {:.2}", one / two);
-    println!("Sobol indices, N = 8192, 8 inputs, 5 metrics: {:.1} ms", sobol * 1e3);
-    match python {
-        Some((numpy, salib)) => {
-            println!(
-                "numpy in blocks of 8,192: {:.2} M samples/s; engine / numpy {:.1}",
-                rate(MILLION, numpy),
-                rate(SAMPLES, engine) / rate(MILLION, numpy)
-            );
-            match salib {
-                Some(salib) => println!("SALib on numpy: {:.0} ms; engine / SALib {:.1}", salib * 1e3, salib / sobol),
-                None => println!("SALib: not measured, this Python has none"),
-            }
-        }
-        None => println!("numpy: not measured, there is no Python with numpy (set PYTHON)"),
-    }
+    print_load();
+    memory(&inputs, MILLION);
+    memory(&inputs, 10 * MILLION);
+    speed(&inputs);
+    threads(&inputs);
     agreement(&inputs);
     longest_step(&inputs);
+    print_load();
+}
+
+fn print_load() {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("load average: {}", load.split_whitespace().take(3).collect::<Vec<_>>().join(" "));
+}
+
+/// How far the resident memory grows at the peak; the smaller run goes first.
+fn memory(inputs: &Inputs, samples: u64) {
+    let before = resident_kb("VmRSS");
+    let seconds = timed(|| drop(black_box(run(inputs, &monte_carlo(samples)))));
+    let grown = resident_kb("VmHWM") - before;
+    println!("{samples} samples: {seconds:.3} s on a core, resident memory grown at the peak: {grown} kB");
+}
+
+/// Turn by turn, so that a busy neighbour slows all of them: the ratios are medians of those of a round.
+fn speed(inputs: &Inputs) {
+    let mut python = Python::start();
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let engine = timed(|| drop(black_box(run(inputs, &monte_carlo(SAMPLES))))) / SAMPLES as f64;
+        let by_hand = timed(|| _ = black_box(by_hand::run(SAMPLES))) / SAMPLES as f64;
+        let numpy = python.as_mut().and_then(|python| python.seconds("monte_carlo", MILLION));
+        rounds.push((engine, by_hand, numpy.map(|seconds| seconds / MILLION as f64)));
+    }
+    let of = |number: fn(&(f64, f64, Option<f64>)) -> f64| median(rounds.iter().map(number).collect());
+    let rate = |seconds: f64| 1e-6 / seconds;
+    println!("Monte Carlo, 8 inputs, 5 metrics: {:.1} M samples/s", rate(of(|round| round.0)));
+    println!("the same by hand: {:.1} M samples/s", rate(of(|round| round.1)));
+    println!("engine / by hand: {:.2}", of(|round| round.1 / round.0));
+    if rounds.iter().all(|round| round.2.is_some()) {
+        println!("numpy in blocks of 8,192: {:.2} M samples/s", rate(of(|round| round.2.unwrap_or(f64::NAN))));
+        println!("engine / numpy: {:.1}", of(|round| round.2.unwrap_or(f64::NAN) / round.0));
+    } else {
+        println!("numpy: not measured, there is no Python with numpy (set PYTHON)");
+    }
+    indices(inputs, python.as_mut());
+}
+
+fn indices(inputs: &Inputs, mut python: Option<&mut Python>) {
+    let mut rounds = Vec::new();
+    for _ in 0..3 {
+        let engine = median((0..5).map(|_| timed(|| drop(black_box(run(inputs, &sobol(8192)))))).collect());
+        rounds.push((engine, python.as_mut().and_then(|python| python.seconds("sobol_indices", 8192))));
+    }
+    let engine = median(rounds.iter().map(|round| round.0).collect());
+    println!("Sobol indices, N = 8192, 8 inputs, 5 metrics: {:.1} ms", engine * 1e3);
+    match rounds.iter().map(|(engine, salib)| salib.map(|salib| salib / engine)).collect() {
+        Some(ratios) => println!("SALib / engine: {:.0}", median(ratios)),
+        None => println!("SALib: not measured, there is no Python with SALib"),
+    }
+}
+
+/// One thread and two by turns. What others do on the machine meanwhile makes two threads slower, not the engine: the
+/// best round says what it can do; the time that both threads together were on a core says what it lost.
+fn threads(inputs: &Inputs) {
+    let mut ratios = Vec::new();
+    let mut busy = Vec::new();
+    for _ in 0..ROUNDS_OF_THREADS {
+        let mut spent = [Duration::ZERO; 2];
+        let mut times = [0.0; 2];
+        for threads in [1, 2] {
+            let on_core = Mutex::new(Duration::ZERO);
+            times[threads - 1] = wall(|| drop(black_box(on_threads(inputs, &monte_carlo(SAMPLES), threads, &on_core))));
+            spent[threads - 1] = on_core.into_inner().expect("no thread panics");
+        }
+        ratios.push(times[0] / times[1]);
+        busy.push(2.0 * spent[0].as_secs_f64() / spent[1].as_secs_f64());
+    }
+    let best = ratios.iter().copied().fold(0.0, f64::max);
+    println!("2 threads / 1 thread, wall clock: median {:.2}, best of {ROUNDS_OF_THREADS} {best:.2}", median(ratios));
+    println!("2 threads / 1 thread, by the time on a core that the same samples take: median {:.2}", median(busy));
 }
 
 /// That all compute the same is part of the comparison.
@@ -139,7 +182,8 @@ fn run(inputs: &Inputs, specification: &Value) -> AnalysisResult {
     job.finish().expect("there is a result")
 }
 
-fn on_threads(inputs: &Inputs, specification: &Value, threads: usize) -> AnalysisResult {
+/// Runs on threads of its own, which add up how long they were on a core.
+fn on_threads(inputs: &Inputs, specification: &Value, threads: usize, on_cores: &Mutex<Duration>) -> AnalysisResult {
     let analysis: Analysis = serde_json::from_value(specification.clone()).expect("the specification is valid");
     let job = Mutex::new(analysis.start(inputs).expect("the specification fits the scenario"));
     let lock = || job.lock().expect("no thread panics");
@@ -154,6 +198,7 @@ fn on_threads(inputs: &Inputs, specification: &Value, threads: usize) -> Analysi
                     while chunk.step() {}
                     lock().give(chunk);
                 }
+                *on_cores.lock().expect("no thread panics") += on_core().unwrap_or_default();
             });
         }
     });
@@ -180,24 +225,42 @@ fn wall(work: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-fn least(times: &[f64]) -> f64 {
-    times.iter().copied().fold(f64::INFINITY, f64::min)
-}
-
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
 }
 
-/// Seconds of numpy's Monte Carlo, and of SALib's indices, as the script prints them.
-fn python(samples: u64) -> Option<(f64, Option<f64>)> {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/uncertainty/numpy_and_salib.py");
-    let output = Command::new(python).args([script, &samples.to_string(), "8192"]).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let mut lines = text.lines();
-    let numpy = lines.next()?.parse().ok()?;
-    Some((numpy, lines.next().and_then(|line| line.parse().ok())))
+/// The script that does the same in numpy and SALib, waiting to be asked.
+struct Python {
+    process: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Python {
+    fn start() -> Option<Self> {
+        let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/uncertainty/numpy_and_salib.py");
+        let mut command = Command::new(python);
+        let mut process =
+            command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let answers = BufReader::new(process.stdout.take()?);
+        Some(Self { process, answers })
+    }
+
+    /// Seconds on a core.
+    fn seconds(&mut self, what: &str, samples: u64) -> Option<f64> {
+        writeln!(self.process.stdin.as_mut()?, "{what} {samples}").ok()?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).ok()?;
+        answer.trim().parse().ok()
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        _ = self.process.wait();
+    }
 }
 
 /// A line of `/proc/self/status`, in kB; 0 where there is none.

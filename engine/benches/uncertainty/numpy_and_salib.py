@@ -1,4 +1,7 @@
-"""The bench's Monte Carlo in numpy and its Sobol indices in SALib: seconds of CPU time, a line each."""
+"""The bench's Monte Carlo in numpy and its Sobol indices in SALib.
+
+Each line that comes in names one of them and how many samples; the answer is the seconds of CPU time it took.
+"""
 
 import sys
 import time
@@ -46,6 +49,8 @@ def monte_carlo(samples):
     ranges = [(500, 3500), (-5e9, 1e10), (0, 20), (-0.5, 3), (0, 4500)]
     counts = [np.zeros(8192) for _ in ranges]
     moments = np.zeros((5, 2))
+    extremes = np.tile([np.inf, -np.inf], (5, 1))
+    negative = np.zeros(5)
     for start in range(0, samples, BLOCK):
         n = min(BLOCK, samples - start)
         values = model(
@@ -62,7 +67,9 @@ def monte_carlo(samples):
             bins = np.clip((value - low) * (8192 / (high - low)), 0, 8191).astype(np.int64)
             counts[metric] += np.bincount(bins, minlength=8192)
             moments[metric] += value.sum(), (value * value).sum()
-    return moments, counts
+            extremes[metric] = min(extremes[metric, 0], value.min()), max(extremes[metric, 1], value.max())
+            negative[metric] += np.count_nonzero(value < 0)
+    return moments, extremes, negative, counts
 
 
 def sobol_indices(samples):
@@ -75,7 +82,6 @@ def sobol_indices(samples):
     def triangular(p, low, mode, high):
         return stats.triang.ppf(p, (mode - low) / (high - low), low, high - low)
 
-    start = time.process_time()
     p = np.clip(sample.sample(problem, samples, calc_second_order=False, seed=1), 1e-12, 1 - 1e-12).T
     values = model(
         stats.norm.ppf(p[0], 930, 90),
@@ -89,20 +95,16 @@ def sobol_indices(samples):
     )
     for value in values:
         analyze.analyze(problem, value, calc_second_order=False, num_resamples=100, seed=1)
-    return time.process_time() - start
 
 
-def median(run, rounds):
-    return sorted(run() for _ in range(rounds))[rounds // 2]
-
-
-def timed_monte_carlo(samples):
+def timed(run, samples):
     start = time.process_time()
-    monte_carlo(samples)
+    run(samples)
     return time.process_time() - start
 
 
 if __name__ == "__main__":
     np.seterr(all="ignore")
-    print(median(lambda: timed_monte_carlo(int(sys.argv[1])), 3), flush=True)
-    print(median(lambda: sobol_indices(int(sys.argv[2])), 3), flush=True)
+    for line in sys.stdin:
+        what, samples = line.split()
+        print(timed({"monte_carlo": monte_carlo, "sobol_indices": sobol_indices}[what], int(samples)), flush=True)

@@ -1,6 +1,11 @@
 //! Where a result crosses a value, between two points of a sweep.
 
-use super::scan::{Plan, Points};
+use std::sync::Arc;
+
+use multiversion::multiversion;
+
+use super::scan::{Found, Plan, Points, Values};
+use crate::analysis::job::Work;
 use crate::analysis::model::{FINE, Model, Outcomes};
 use crate::lanes::{Column, TILE};
 
@@ -14,23 +19,17 @@ pub(crate) struct Bracket {
 }
 
 impl Bracket {
-    /// All brackets along the grid lines: along x for each y, then along y for each x.
-    pub fn all(points: &Points, values: &[f64], value: f64) -> Vec<Self> {
-        let mut found = Vec::new();
-        let mut look = |here: usize, there: usize| {
-            let (before, after) = (values[here] - value, values[there] - value);
-            if (before < 0.0 && after >= 0.0) || (before > 0.0 && after <= 0.0) {
-                found.push(Self { from: points.at(here), to: points.at(there), falling: before > 0.0 });
-            }
+    /// The bracket at a place of the grid, if there is one. Places are first those along x, point by point, then those
+    /// along y: twice as many as points.
+    fn at(points: &Points, values: &[f64], value: f64, place: usize) -> Option<Self> {
+        let (count, width) = (points.count(), points.width());
+        let (here, there) = match place.checked_sub(count) {
+            None => (!(place + 1).is_multiple_of(width)).then_some((place, place + 1))?,
+            Some(point) => (point.checked_sub(width)?, point),
         };
-        let width = points.width();
-        for point in (0..points.count()).filter(|point| (point + 1) % width != 0) {
-            look(point, point + 1);
-        }
-        for point in width..points.count() {
-            look(point - width, point);
-        }
-        found
+        let (before, after) = (values[here] - value, values[there] - value);
+        let between = (before < 0.0 && after >= 0.0) || (before > 0.0 && after <= 0.0);
+        between.then(|| Self { from: points.at(here), to: points.at(there), falling: before > 0.0 })
     }
 }
 
@@ -54,38 +53,90 @@ impl Points {
 /// Halvings of a bracket: what is left is 2^−45 of a step.
 const HALVINGS: u32 = 45;
 
-/// The search for the crossings of one metric.
-pub(crate) struct Breakevens<'a> {
-    pub plan: &'a Plan,
+/// A value of a metric to look for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sought {
     pub metric: usize,
     pub value: f64,
 }
 
-impl Breakevens<'_> {
-    /// The crossings in their brackets. A metric that has no value inside a bracket is followed to where its values
-    /// end.
-    pub fn refine(&self, mut brackets: Vec<Bracket>) -> Vec<Vec<f64>> {
-        let mut inputs = vec![Column::of(0.0); self.plan.inputs.len()];
-        let mut outcomes = Outcomes::of(self.plan.metrics);
-        for tile in brackets.chunks_mut(TILE) {
-            for _ in 0..HALVINGS {
-                self.halve(tile, &mut inputs, &mut outcomes);
-            }
-        }
-        brackets.iter().map(Bracket::middle).collect()
+/// The search for what is sought, after all points are known.
+pub(crate) struct Search {
+    plan: Arc<Plan>,
+    pub values: Values,
+    sought: Vec<Sought>,
+    /// The points found for each that is done.
+    pub found: Found,
+    place: usize,
+    brackets: Vec<Bracket>,
+    /// Brackets that are narrow, and halvings of those of the tile in hand.
+    narrow: usize,
+    halved: u32,
+}
+
+impl Search {
+    pub fn new(plan: &Arc<Plan>, values: Values, sought: Vec<Sought>) -> Self {
+        let plan = Arc::clone(plan);
+        Self { plan, values, sought, found: Vec::new(), place: 0, brackets: Vec::new(), narrow: 0, halved: 0 }
     }
 
-    fn halve(&self, brackets: &mut [Bracket], inputs: &mut [Column], outcomes: &mut Outcomes) {
+    /// Looks for brackets at some more places.
+    fn look(&mut self, sought: Sought) {
+        const PLACES: usize = 16_384;
+        let end = (2 * self.plan.points.count()).min(self.place + PLACES);
+        let values = &self.values[sought.metric];
+        let found = (self.place..end).filter_map(|place| Bracket::at(&self.plan.points, values, sought.value, place));
+        self.brackets.extend(found);
+        self.place = end;
+    }
+
+    /// Halves the brackets of a tile. A metric that has no value inside a bracket is followed to where its values end.
+    fn narrow(&mut self, sought: Sought) {
+        let end = self.brackets.len().min(self.narrow + TILE);
+        let halvings = (self.plan.model.tiles_per_slice() as u32).min(HALVINGS - self.halved);
+        halve(&self.plan, sought, &mut self.brackets[self.narrow..end], halvings);
+        self.halved += halvings;
+        if self.halved == HALVINGS {
+            (self.narrow, self.halved) = (end, 0);
+        }
+    }
+}
+
+impl Work for Search {
+    fn step(&mut self) -> bool {
+        let Some(sought) = self.sought.get(self.found.len()).copied() else { return false };
+        if self.place < 2 * self.plan.points.count() {
+            self.look(sought);
+        } else if self.narrow < self.brackets.len() {
+            self.narrow(sought);
+        } else {
+            self.found.push(self.brackets.iter().map(Bracket::middle).collect());
+            self.brackets.clear();
+            (self.place, self.narrow) = (0, 0);
+        }
+        self.found.len() < self.sought.len()
+    }
+
+    fn done(&self) -> u64 {
+        0
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn halve(plan: &Plan, sought: Sought, brackets: &mut [Bracket], halvings: u32) {
+    let mut inputs = vec![Column::of(0.0); plan.inputs.len()];
+    let mut outcomes = Outcomes::of(plan.metrics);
+    for _ in 0..halvings {
         for i in 0..TILE {
             let middle = brackets[i.min(brackets.len() - 1)].middle();
             for (column, value) in inputs.iter_mut().zip(middle) {
                 column[i] = value;
             }
         }
-        self.plan.model.evaluate(inputs, brackets.len(), outcomes);
+        plan.model.evaluate(&mut inputs, brackets.len(), &mut outcomes);
         for (i, bracket) in brackets.iter_mut().enumerate() {
             let middle = bracket.middle();
-            let beyond = outcomes.values[self.metric][i] - self.value;
+            let beyond = outcomes.values[sought.metric][i] - sought.value;
             let crossed = if bracket.falling { beyond <= 0.0 } else { beyond >= 0.0 };
             if crossed && outcomes.fates[i] == FINE {
                 bracket.to = middle;

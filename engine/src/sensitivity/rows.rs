@@ -52,9 +52,8 @@ impl<M: Model + 'static> Work for PivotRows<M> {
         let end = self.plan.samples.min(LOOKED_AT);
         let mut inputs = vec![Column::of(0.0); self.plan.inputs()];
         let mut outcomes = Outcomes::of(self.plan.metrics);
-        self.plan.first.fill(self.next, &mut inputs);
         let used = (end - self.next).min(TILE as u64) as usize;
-        self.plan.model.evaluate(&mut inputs, used, &mut outcomes);
+        evaluate_first(&self.plan, &mut inputs, &mut outcomes, self.next, used);
         for (sum, values) in self.sums.iter_mut().zip(&outcomes.values) {
             for sample in (0..used).filter(|sample| outcomes.fates[*sample] == FINE && values[*sample].is_finite()) {
                 *sum = (sum.0 + values[sample], sum.1 + 1.0);
@@ -67,6 +66,12 @@ impl<M: Model + 'static> Work for PivotRows<M> {
     fn done(&self) -> u64 {
         0
     }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn evaluate_first<M: Model>(plan: &Plan<M>, inputs: &mut [Column], outcomes: &mut Outcomes, sample: u64, used: usize) {
+    plan.first.fill(sample, inputs);
+    plan.model.evaluate(inputs, used, outcomes);
 }
 
 /// A chunk of rows.

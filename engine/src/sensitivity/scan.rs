@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use multiversion::multiversion;
 
+use super::breakeven::{Search, Sought};
 use crate::analysis::job::{Stages, Work};
 use crate::analysis::model::{BaseModel, FINE, Model, Outcomes};
 use crate::analysis::result::AnalysisResult;
@@ -52,6 +53,9 @@ impl Points {
 /// For each metric its value at every point; NaN where there is none.
 pub(crate) type Values = Vec<Vec<f64>>;
 
+/// For each value that was sought, the points found.
+pub(crate) type Found = Vec<Vec<Vec<f64>>>;
+
 /// The points of a scan and what is asked there.
 pub(crate) struct Plan {
     pub model: BaseModel,
@@ -62,8 +66,13 @@ pub(crate) struct Plan {
 
 /// What becomes of the values of a scan.
 pub(crate) trait Asked: Send {
-    /// The result.
-    fn answer(self: Box<Self>, plan: &Plan, values: Values) -> Result<AnalysisResult, Failure>;
+    /// What is to be looked for between the points.
+    fn sought(&self) -> Vec<Sought> {
+        Vec::new()
+    }
+
+    /// The result, given the points found for each that was sought.
+    fn answer(self: Box<Self>, values: Values, found: Found) -> Result<AnalysisResult, Failure>;
 }
 
 /// A scan under way.
@@ -72,6 +81,14 @@ pub(crate) struct Scan {
     asked: Box<dyn Asked>,
     next: usize,
     values: Values,
+    found: Found,
+    stage: Stage,
+}
+
+enum Stage {
+    Points,
+    Search { taken: bool },
+    Done,
 }
 
 /// Points of a chunk.
@@ -80,20 +97,11 @@ const CHUNK: usize = 16_384;
 impl Scan {
     pub fn new(plan: Plan, asked: impl Asked + 'static) -> Self {
         let values = vec![Vec::with_capacity(plan.points.count()); plan.metrics];
-        Self { plan: Arc::new(plan), asked: Box::new(asked), next: 0, values }
-    }
-}
-
-impl Stages for Scan {
-    fn stage(&self) -> &'static str {
-        if self.is_done() { "done" } else { "points" }
+        let asked = Box::new(asked);
+        Self { plan: Arc::new(plan), asked, next: 0, values, found: Vec::new(), stage: Stage::Points }
     }
 
-    fn total(&self) -> u64 {
-        self.plan.points.count() as u64
-    }
-
-    fn next(&mut self) -> Option<Box<dyn Work>> {
+    fn next_points(&mut self) -> Option<Box<dyn Work>> {
         let first = self.next;
         let end = self.plan.points.count().min(first + CHUNK);
         self.next = end;
@@ -104,20 +112,60 @@ impl Stages for Scan {
         (first < end).then(|| Box::new(piece) as Box<dyn Work>)
     }
 
+    fn merge_points(&mut self, piece: &Piece) {
+        for (all, more) in self.values.iter_mut().zip(&piece.values) {
+            all.extend_from_slice(more);
+        }
+        if piece.end == self.plan.points.count() {
+            let sought = !self.asked.sought().is_empty();
+            self.stage = if sought { Stage::Search { taken: false } } else { Stage::Done };
+        }
+    }
+}
+
+impl Stages for Scan {
+    fn stage(&self) -> &'static str {
+        match self.stage {
+            Stage::Points => "points",
+            Stage::Search { .. } => "break-evens",
+            Stage::Done => "done",
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.plan.points.count() as u64
+    }
+
+    fn next(&mut self) -> Option<Box<dyn Work>> {
+        match &mut self.stage {
+            Stage::Points => self.next_points(),
+            Stage::Search { taken } if !*taken => {
+                *taken = true;
+                let values = std::mem::take(&mut self.values);
+                Some(Box::new(Search::new(&self.plan, values, self.asked.sought())))
+            }
+            Stage::Search { .. } | Stage::Done => None,
+        }
+    }
+
     fn merge(&mut self, work: Box<dyn Any>) {
-        if let Ok(piece) = work.downcast::<Piece>() {
-            for (all, more) in self.values.iter_mut().zip(&piece.values) {
-                all.extend_from_slice(more);
+        match work.downcast::<Piece>() {
+            Ok(piece) => self.merge_points(&piece),
+            Err(other) => {
+                if let Ok(search) = other.downcast::<Search>() {
+                    (self.values, self.found) = (search.values, search.found);
+                }
+                self.stage = Stage::Done;
             }
         }
     }
 
     fn is_done(&self) -> bool {
-        self.values.first().is_none_or(|values| values.len() == self.plan.points.count())
+        matches!(self.stage, Stage::Done)
     }
 
     fn finish(self: Box<Self>) -> Result<AnalysisResult, Failure> {
-        self.asked.answer(&self.plan, self.values)
+        self.asked.answer(self.values, self.found)
     }
 }
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::breakeven::{Bracket, Breakevens};
-use super::scan::{Asked, Plan, Points, Scan, Values, known};
+use super::breakeven::Sought;
+use super::scan::{Asked, Found, Plan, Points, Scan, Values, known};
 use crate::analysis::check::{Complaints, codes};
 use crate::analysis::model::BaseModel;
 use crate::analysis::result::AnalysisResult;
@@ -168,9 +168,15 @@ struct AskedSweep {
 }
 
 impl Asked for AskedSweep {
-    fn answer(self: Box<Self>, plan: &Plan, values: Values) -> Result<AnalysisResult, Failure> {
+    fn sought(&self) -> Vec<Sought> {
+        let number = |metric: Metric| self.spec.metrics.iter().position(|known| *known == metric).unwrap_or_default();
+        let sought = self.spec.breakeven.iter();
+        sought.map(|breakeven| Sought { metric: number(breakeven.metric), value: breakeven.value }).collect()
+    }
+
+    fn answer(self: Box<Self>, values: Values, found: Found) -> Result<AnalysisResult, Failure> {
         let spec = &self.spec;
-        let breakeven = spec.breakeven.iter().map(|breakeven| self.line(*breakeven, plan, &values)).collect();
+        let lines = spec.breakeven.iter().zip(found);
         let metrics = spec.metrics.iter().zip(values);
         let metrics = metrics.map(|(metric, values)| MetricSweep {
             metric: *metric,
@@ -182,17 +188,13 @@ impl Asked for AskedSweep {
             x: shown(&spec.x),
             y: spec.y.as_ref().map(shown).unwrap_or_default(),
             metrics: metrics.collect(),
-            breakeven,
+            breakeven: lines.map(|(breakeven, points)| self.line(*breakeven, points)).collect(),
         }))
     }
 }
 
 impl AskedSweep {
-    fn line(&self, breakeven: Breakeven, plan: &Plan, values: &Values) -> BreakevenLine {
-        let Breakeven { metric, value } = breakeven;
-        let number = self.spec.metrics.iter().position(|known| *known == metric).unwrap_or_default();
-        let brackets = Bracket::all(&plan.points, &values[number], value);
-        let mut points = Breakevens { plan, metric: number, value }.refine(brackets);
+    fn line(&self, Breakeven { metric, value }: Breakeven, mut points: Vec<Vec<f64>>) -> BreakevenLine {
         for point in &mut points {
             for (coordinate, factor) in point.iter_mut().zip(&self.factors) {
                 *coordinate /= factor;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::scan::{Asked, Plan, Points, Scan, Values, known};
+use super::scan::{Asked, Found, Plan, Points, Scan, Values, known};
 use crate::analysis::check::Complaints;
 use crate::analysis::model::BaseModel;
 use crate::analysis::result::AnalysisResult;
@@ -116,7 +116,7 @@ fn points(base: &Inputs, ends: &[(Place, [f64; 2])]) -> Points {
 }
 
 impl Asked for Tornado {
-    fn answer(self: Box<Self>, _plan: &Plan, values: Values) -> Result<AnalysisResult, Failure> {
+    fn answer(self: Box<Self>, values: Values, _: Found) -> Result<AnalysisResult, Failure> {
         let metrics = self.metrics.iter().zip(&values);
         let metrics = metrics.map(|(metric, values)| MetricTornado {
             metric: *metric,

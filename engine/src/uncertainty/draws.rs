@@ -6,6 +6,7 @@ use super::normal;
 use super::quantile::{Quantile, ScoreTable};
 use super::sobol::Coordinate;
 use super::stream::Stream;
+use super::variates;
 use crate::lanes::Column;
 
 /// Where probabilities come from.
@@ -16,11 +17,24 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// Probabilities.
     #[inline(always)]
-    pub fn fill(&self, first: u64, column: &mut Column) {
+    fn fill(&self, first: u64, column: &mut Column) {
         match self {
             Self::Random(stream) => stream.fill(first, column),
             Self::Sobol(coordinate) => coordinate.fill(first, column),
+        }
+    }
+
+    /// Standard normal numbers.
+    #[inline(always)]
+    fn fill_scores(&self, first: u64, column: &mut Column) {
+        match self {
+            Self::Random(stream) => variates::normals(*stream, first, column),
+            Self::Sobol(coordinate) => {
+                coordinate.fill(first, column);
+                normal::quantiles(column);
+            }
         }
     }
 }
@@ -30,6 +44,8 @@ impl Source {
 pub(crate) struct Draws {
     sources: Vec<Source>,
     quantiles: Vec<Quantile>,
+    /// The inputs that are not correlated with any other.
+    independent: Vec<usize>,
     copula: Option<(Copula, Box<ScoreTable>)>,
 }
 
@@ -37,8 +53,10 @@ impl Draws {
     /// Draws of these distributions, each from its own source.
     pub fn new(sources: Vec<Source>, distributions: &[Distribution], copula: Option<Copula>) -> Self {
         let quantiles = distributions.iter().map(Quantile::of).collect();
+        let correlated = |input: &usize| copula.as_ref().is_some_and(|copula| copula.members.contains(input));
+        let independent = (0..distributions.len()).filter(|input| !correlated(input)).collect();
         let copula = copula.map(|copula| (copula, Box::new(ScoreTable::probabilities())));
-        Self { sources, quantiles, copula }
+        Self { sources, quantiles, independent, copula }
     }
 
     /// How many inputs are drawn.
@@ -49,27 +67,36 @@ impl Draws {
     /// Draws the tile of samples that begins with `first`, a multiple of the size of a tile.
     #[inline(always)]
     pub fn fill(&self, first: u64, columns: &mut [Column]) {
-        for (source, column) in self.sources.iter().zip(columns.iter_mut()) {
-            source.fill(first, column);
+        if let Some((copula, table)) = &self.copula {
+            self.draw_members(copula, table, first, columns);
         }
-        let members: &[usize] = match &self.copula {
-            None => &[],
-            Some((copula, table)) => {
-                self.draw_members(copula, table, columns);
-                &copula.members
+        for input in &self.independent {
+            self.draw(*input, first, &mut columns[*input]);
+        }
+    }
+
+    #[inline(always)]
+    fn draw(&self, input: usize, first: u64, column: &mut Column) {
+        let (source, quantile) = (&self.sources[input], &self.quantiles[input]);
+        match (source, quantile) {
+            (Source::Random(stream), Quantile::Triangular(triangular)) => {
+                triangular.triangle.fill(*stream, first, column);
             }
-        };
-        for (input, quantile) in self.quantiles.iter().enumerate() {
-            if !members.contains(&input) {
-                quantile.of_probabilities(&mut columns[input]);
+            (_, Quantile::Normal { .. } | Quantile::Lognormal { .. } | Quantile::Pert { .. }) => {
+                source.fill_scores(first, column);
+                quantile.of_scores(column);
+            }
+            _ => {
+                source.fill(first, column);
+                quantile.of_probabilities(column);
             }
         }
     }
 
     #[inline(always)]
-    fn draw_members(&self, copula: &Copula, table: &ScoreTable, columns: &mut [Column]) {
+    fn draw_members(&self, copula: &Copula, table: &ScoreTable, first: u64, columns: &mut [Column]) {
         for member in &copula.members {
-            normal::quantiles(&mut columns[*member]);
+            self.sources[*member].fill_scores(first, &mut columns[*member]);
         }
         copula.correlate(columns);
         for member in &copula.members {

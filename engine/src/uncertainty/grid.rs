@@ -59,7 +59,7 @@ impl Grid {
             Self::Around { .. } => {
                 for i in 0..TILE {
                     let t = distances[i] as f32;
-                    bins[i] = bin(t, HALF as f32 + HALF as f32 * (t / (1.0 + t.abs())));
+                    bins[i] = bin(t, (HALF as f32).mul_add(t / (1.0 + t.abs()), HALF as f32));
                 }
             }
             Self::Whole => {

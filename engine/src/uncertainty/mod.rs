@@ -15,6 +15,7 @@ mod sketch;
 pub(crate) mod sobol;
 mod spec;
 pub(crate) mod stream;
+mod variates;
 
 pub use copula::Correlation;
 pub use distribution::{Distribution, MAX_OUTCOMES, Outcome};

@@ -24,7 +24,7 @@ use crate::lanes::{Column, TILE};
 /// Samples of the pilot.
 pub(crate) const PILOT: u64 = 8192;
 /// Samples of every other chunk; fits the counts of a [`ChunkSketch`].
-const CHUNK: u64 = 16_384;
+const CHUNK: u64 = 32_768;
 
 /// What all chunks share.
 struct Plan {

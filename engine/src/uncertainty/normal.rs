@@ -1,5 +1,6 @@
 //! The standard normal distribution.
 
+use multiversion::multiversion;
 use statrs::function::erf::erfc;
 
 use crate::lanes::{Column, TILE, ln, polynomial};
@@ -52,7 +53,7 @@ pub(crate) fn quantiles(column: &mut Column) {
 }
 
 /// Two in a thousand probabilities lie beyond the centre.
-#[inline(never)]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 fn tails(given: &Column, column: &mut Column) {
     for i in 0..TILE {
         if 4.0 * given[i] * (1.0 - given[i]) < CENTRE_SHARE {

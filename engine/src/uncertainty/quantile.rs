@@ -4,6 +4,7 @@ use statrs::function::beta::{beta_reg, ln_beta};
 
 use super::distribution::{Distribution, Outcome};
 use super::normal;
+use super::variates::Triangle;
 use crate::lanes::{Column, TILE, exp};
 use crate::solve::{Point, ascending_root};
 
@@ -45,7 +46,7 @@ impl Quantile {
             }
             Self::Uniform { min, width } => {
                 for i in 0..TILE {
-                    column[i] = min + width * column[i];
+                    column[i] = width.mul_add(column[i], *min);
                 }
             }
             Self::Triangular(triangular) => triangular.values(column),
@@ -75,11 +76,11 @@ impl Quantile {
 
     /// For the distributions that are functions of a standard normal number.
     #[inline(always)]
-    fn of_scores(&self, column: &mut Column) {
+    pub fn of_scores(&self, column: &mut Column) {
         match self {
             Self::Normal { mean, standard_deviation } => {
                 for i in 0..TILE {
-                    column[i] = mean + standard_deviation * column[i];
+                    column[i] = standard_deviation.mul_add(column[i], *mean);
                 }
             }
             Self::Lognormal { median, sigma } => {
@@ -105,28 +106,28 @@ impl Quantile {
 /// `min + √(p · w · (mode − min))` up to the mode, `max − √((1 − p) · w · (max − mode))` from there, w = max − min.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Triangular {
-    min: f64,
+    /// The same distribution, to be drawn from two probabilities.
+    pub triangle: Triangle,
     max: f64,
+    width: f64,
     below_mode: f64,
-    rising: f64,
-    falling: f64,
 }
 
 impl Triangular {
     fn new(min: f64, mode: f64, max: f64) -> Self {
         let width = max - min;
-        let below_mode = (mode - min) / width;
-        Self { min, max, below_mode, rising: width * (mode - min), falling: width * (max - mode) }
+        Self { triangle: Triangle::new(min, mode, max), max, width, below_mode: (mode - min) / width }
     }
 
     #[inline(always)]
     fn values(&self, column: &mut Column) {
+        let Triangle { min, rising, falling } = self.triangle;
         for i in 0..TILE {
             let p = column[i];
             let up = p < self.below_mode;
-            let square = if up { p * self.rising } else { (1.0 - p) * self.falling };
+            let square = if up { p * (self.width * rising) } else { (1.0 - p) * (self.width * falling) };
             let distance = square.sqrt();
-            column[i] = if up { self.min + distance } else { self.max - distance };
+            column[i] = if up { min + distance } else { self.max - distance };
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is kept of the values of one metric: counts, moments, extremes. Its size does not grow with the samples.
 
+use multiversion::multiversion;
+
 use super::grid::{BINS, Grid};
 use crate::lanes::{Column, TILE};
 
@@ -10,8 +12,14 @@ const SUMS: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct ChunkSketch {
     grid: Grid,
-    /// One more than bins: the last counts what is absent.
+    /// One more than bins: the last counts what is absent. Of a grid of whole numbers, see [`Slots`].
     counts: Vec<u16>,
+    moments: Moments,
+}
+
+/// Partial sums of values, and their extremes. A grid of whole numbers does without: its counts say all.
+#[derive(Debug, Clone, Copy)]
+struct Moments {
     sums: [f64; SUMS],
     squares: [f64; SUMS],
     least: [f64; SUMS],
@@ -19,11 +27,9 @@ pub(crate) struct ChunkSketch {
     negative: u64,
 }
 
-impl ChunkSketch {
-    pub fn new(grid: Grid) -> Self {
+impl Moments {
+    fn new() -> Self {
         Self {
-            grid,
-            counts: vec![0; BINS + 1],
             sums: [0.0; SUMS],
             squares: [0.0; SUMS],
             least: [f64::INFINITY; SUMS],
@@ -32,34 +38,86 @@ impl ChunkSketch {
         }
     }
 
-    /// Takes in the values of a tile; NaN is absent.
     #[inline(always)]
-    pub fn take(&mut self, values: &Column) {
-        let distances = self.grid.distances(values);
+    fn take(&mut self, values: &Column, distances: &Column) {
         let Self { mut sums, mut squares, mut least, mut greatest, .. } = *self;
-        let mut negative = 0;
+        let mut negative = [0; SUMS];
         for start in (0..TILE).step_by(SUMS) {
             for lane in 0..SUMS {
                 let (value, distance) = (values[start + lane], distances[start + lane]);
                 let t = if distance.is_nan() { 0.0 } else { distance };
                 sums[lane] += t;
-                squares[lane] += t * t;
+                squares[lane] = t.mul_add(t, squares[lane]);
                 least[lane] = if value < least[lane] { value } else { least[lane] };
                 greatest[lane] = if value > greatest[lane] { value } else { greatest[lane] };
-                negative += u64::from(value < 0.0);
+                negative[lane] += u64::from(value < 0.0);
             }
         }
-        (self.sums, self.squares, self.least, self.greatest) = (sums, squares, least, greatest);
-        self.negative += negative;
-        for bin in self.grid.bins(&distances) {
-            self.counts[usize::from(bin)] += 1;
+        let negative = self.negative + negative.iter().sum::<u64>();
+        *self = Self { sums, squares, least, greatest, negative };
+    }
+}
+
+/// Where the whole numbers below [`Slots::SPREAD`] are counted: in eight places by turns, because a number that is
+/// added to again and again has to wait for itself each time.
+struct Slots;
+
+impl Slots {
+    const SPREAD: u16 = 1024;
+    const TURNS: u16 = 8;
+    const COUNT: usize = BINS + 1 + (Self::SPREAD * (Self::TURNS - 1)) as usize;
+
+    #[inline(always)]
+    fn of(bins: &mut [u16; TILE]) {
+        for (sample, bin) in bins.iter_mut().enumerate() {
+            let spread = bin.wrapping_mul(Self::TURNS) + sample as u16 % Self::TURNS;
+            *bin = if *bin < Self::SPREAD { spread } else { *bin + Self::SPREAD * (Self::TURNS - 1) };
+        }
+    }
+
+    /// The counts of the bins.
+    fn gathered(slots: &[u16]) -> Vec<u16> {
+        let (spread, others) = slots.split_at(usize::from(Self::SPREAD * Self::TURNS));
+        let spread = spread.chunks(usize::from(Self::TURNS)).map(|turns| turns.iter().sum());
+        spread.chain(others.iter().copied()).collect()
+    }
+}
+
+impl ChunkSketch {
+    pub fn new(grid: Grid) -> Self {
+        let counts = if grid == Grid::Whole { Slots::COUNT } else { BINS + 1 };
+        Self { grid, counts: vec![0; counts], moments: Moments::new() }
+    }
+
+    /// Takes in the values of a tile; NaN is absent.
+    #[inline(always)]
+    pub fn take(&mut self, values: &Column) {
+        let distances = self.grid.distances(values);
+        let mut bins = self.grid.bins(&distances);
+        if self.grid == Grid::Whole {
+            Slots::of(&mut bins);
+        } else {
+            self.moments.take(values, &distances);
+        }
+        let counts = &mut self.counts[..];
+        for bin in bins {
+            counts[usize::from(bin)] += 1;
         }
     }
 
     /// Takes in the values of a tile of which only some count; the others must be NaN and are not absent.
     pub fn take_some(&mut self, values: &Column, uncounted: usize) {
         self.take(values);
-        self.counts[BINS] -= uncounted as u16;
+        if let Some(absent) = self.counts.last_mut() {
+            *absent -= uncounted as u16;
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn add(counts: &mut [u64], more: &[u16]) {
+    for (count, more) in counts.iter_mut().zip(more) {
+        *count += u64::from(*more);
     }
 }
 
@@ -83,14 +141,28 @@ impl Sketch {
 
     /// Adds a chunk.
     pub fn merge(&mut self, chunk: &ChunkSketch) {
-        for (count, more) in self.counts.iter_mut().zip(&chunk.counts) {
-            *count += u64::from(*more);
+        if self.grid == Grid::Whole {
+            let counts = Slots::gathered(&chunk.counts);
+            add(&mut self.counts, &counts);
+            return self.add_whole_numbers(&counts[..BINS]);
         }
-        self.sum += chunk.sums.iter().sum::<f64>();
-        self.square += chunk.squares.iter().sum::<f64>();
-        self.least = chunk.least.iter().fold(self.least, |least, value| least.min(*value));
-        self.greatest = chunk.greatest.iter().fold(self.greatest, |greatest, value| greatest.max(*value));
-        self.negative += chunk.negative;
+        add(&mut self.counts, &chunk.counts);
+        let Moments { sums, squares, least, greatest, negative } = &chunk.moments;
+        self.sum += sums.iter().sum::<f64>();
+        self.square += squares.iter().sum::<f64>();
+        self.least = least.iter().fold(self.least, |least, value| least.min(*value));
+        self.greatest = greatest.iter().fold(self.greatest, |greatest, value| greatest.max(*value));
+        self.negative += negative;
+    }
+
+    fn add_whole_numbers(&mut self, counts: &[u16]) {
+        for (value, count) in (0u32..).zip(counts).filter(|(_, count)| **count > 0) {
+            let (value, count) = (f64::from(value), f64::from(*count));
+            self.sum += value * count;
+            self.square += value * value * count;
+            self.least = self.least.min(value);
+            self.greatest = self.greatest.max(value);
+        }
     }
 
     /// How many samples have a value.

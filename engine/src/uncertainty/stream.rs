@@ -22,6 +22,11 @@ impl Stream {
         Self { key: mixed(mixed(seed.wrapping_add(GAMMA)) ^ input.wrapping_mul(GAMMA).wrapping_add(1)) }
     }
 
+    /// Another stream of the same input.
+    pub fn second(self) -> Self {
+        Self { key: mixed(!self.key) }
+    }
+
     /// The bits of a sample.
     #[inline(always)]
     pub fn bits(self, sample: u64) -> u64 {

@@ -21,6 +21,15 @@ use crate::{
 /// How often an acceptance is tried again when others change the scenario meanwhile.
 const TRIES: usize = 5;
 
+/// What a calculation is to find out.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// This of the scenario as it is.
+    Analysis(Box<Analysis>),
+    /// What a failed run was to find out, as it was then.
+    Again(RunId),
+}
+
 /// A request for a calculation.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -30,11 +39,8 @@ pub struct Request {
     pub key: Option<Key>,
     /// Which scenario.
     pub scenario: ScenarioId,
-    /// What is to be found out about it.
-    pub analysis: Analysis,
-    /// The failed run that is to be tried again as it was, its analysis included; otherwise the scenario is
-    /// calculated as it is.
-    pub again: Option<RunId>,
+    /// What is asked for.
+    pub ask: Ask,
     /// The id that a new run gets.
     pub run: RunId,
     /// Who will calculate it.
@@ -106,13 +112,13 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
     if right != Right::Write {
         return Ok(Accepted::Forbidden);
     }
-    let (revision, edition, snapshot) = match request.again {
-        None => {
+    let (revision, edition, snapshot) = match &request.ask {
+        Ask::Analysis(analysis) => {
             let (edition, defaults) = master_data::defaults_of(connection, &scenario.pathway).await?;
-            let (defaults, analysis) = (defaults.map(|set| set.inputs), request.analysis.clone());
+            let (defaults, analysis) = (defaults.map(|set| set.inputs), (**analysis).clone());
             (scenario.revision, edition, Snapshot { given: scenario.inputs, defaults, analysis })
         }
-        Some(run) => match failed(connection, scenario.id, run).await? {
+        Ask::Again(run) => match failed(connection, scenario.id, *run).await? {
             Failed::Yes(revision, edition, snapshot) => (revision, edition, *snapshot),
             Failed::No(state) => return Ok(Accepted::NotFailed(state)),
             Failed::Unknown => return Ok(Accepted::UnknownRun),
@@ -127,7 +133,7 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
         return Ok(Accepted::InvalidAnalysis(invalid));
     }
     let fingerprint = fingerprint(&order);
-    if request.again.is_none()
+    if matches!(request.ask, Ask::Analysis(_))
         && let Some(run) = same(connection, scenario.status, &fingerprint).await?
     {
         return adopt(connection, run, scenario.revision, edition).await.map(Accepted::Same);

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::{Connection, Error, Result, Window, access::readable, connection::on};
 
-pub use accept::{Accepted, Request, accept};
+pub use accept::{Accepted, Ask, Request, accept};
 pub use end::{Cancelled, cancel, settle};
 pub use hints::Hints;
 pub use lease::{Claim, Held, claim, hand_back, held, record, renew};

@@ -16,13 +16,13 @@ use safire_domain::{
     ScenarioId,
     engine::{Analysis, Failure, InputDocument},
     lifecycle::RunState,
-    run::{Computed, Findings, Order, Run, Snapshot, steps},
+    run::{Computed, Order, Run, Snapshot},
     scenario::Pathway,
 };
 use safire_store::{
     Window,
     idempotency::Key,
-    runs::{self, Cancelled},
+    runs::{self, Ask, Cancelled},
 };
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     asked::{self, Asked},
-    results::{TraceQuery, find_run, is_stale, render},
+    results::{BesideQuery, find_run, is_stale, render},
     scenarios::{check, find},
     view::{ResultView, RunView, StatusView},
 };
@@ -60,8 +60,8 @@ pub(super) async fn accept(
     id: ScenarioId,
     analysis: Analysis,
 ) -> Result<Run, Problem> {
-    let asker = Asker { access: caller.access(), key, analysis: Box::new(analysis), again: None };
-    answer(app.scenarios.calculate(asker, id).await?)
+    let ask = Ask::Analysis(Box::new(analysis));
+    answer(app.scenarios.calculate(Asker { access: caller.access(), key, ask }, id).await?)
 }
 
 /// The run that was accepted, or why none was.
@@ -140,7 +140,7 @@ pub(super) fn accepted(run: Run) -> Response {
 /// It waits up to 20 s, unless configured otherwise, and then answers 202 with the run, which goes on.
 #[utoipa::path(
     post, path = "/scenarios/{id}/calculate/sync", tag = "calculation",
-    params(("id" = ScenarioId, Path), ("Idempotency-Key" = Option<String>, Header), TraceQuery),
+    params(("id" = ScenarioId, Path), ("Idempotency-Key" = Option<String>, Header), BesideQuery),
     request_body = Option<Analysis>,
     responses(
         (status = 200, description = "How the run ended", body = ResultView),
@@ -154,7 +154,7 @@ async fn calculate_now(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ScenarioId>,
-    Query(query): Query<TraceQuery>,
+    Query(query): Query<BesideQuery>,
     OptionallyKeyed { body, key }: OptionallyKeyed<Asked>,
 ) -> Result<Response, Problem> {
     let analysis = asked::analysis("", body)?;
@@ -165,7 +165,7 @@ async fn calculate_now(
     }
     let scenario = find(&app, caller, id).await?;
     let stale = is_stale(&app, &scenario, &run).await?;
-    Ok(Json(render(&app, run, stale, query.trace).await?).into_response())
+    Ok(Json(render(&app, run, stale, query.into()).await?).into_response())
 }
 
 /// The run when it has ended, or as it is when the patience is over.
@@ -231,12 +231,38 @@ async fn cancel(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) 
 
 /// A calculation without a scenario that failed: for what it was given, unless the engine broke or the
 /// time was over.
-fn failed(failure: &Failure) -> Problem {
+pub(super) fn failed(failure: &Failure) -> Problem {
     match failure.code.as_ref() {
         "engine.panicked" => Problem::defect(failure),
         "run.deadline_exceeded" => Problem::unavailable(failure.to_string()),
         _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "calculation.failed", failure.to_string()),
     }
+}
+
+/// Has a question answered by the calculation pool, in steps the last of which gives the answer.
+pub(super) async fn ask<Q, T>(
+    app: &App,
+    caller: Caller,
+    question: Q,
+    step: impl Fn(Q) -> Result<T, Q> + Send + 'static,
+) -> Result<T, Problem>
+where
+    Q: Send + 'static,
+    T: Send + 'static,
+{
+    let place = app.calculations.admit(caller.user)?;
+    let cancel = CancellationToken::new();
+    // A caller that hangs up calls its question off.
+    let _guard = cancel.clone().drop_guard();
+    let mut left = Some(question);
+    let steps = move || match step(left.take()?) {
+        Ok(answer) => Some(answer),
+        Err(rest) => {
+            left = Some(rest);
+            None
+        }
+    };
+    app.calculations.ask(place, cancel, steps).await?.map_err(|failure| failed(&failure))
 }
 
 /// What to calculate, without a scenario.
@@ -261,7 +287,7 @@ struct QuickRequest {
 ///
 /// Nothing is stored. Inputs that are left out come from the default set of process, feedstock and country.
 #[utoipa::path(
-    post, path = "/calculate/quick", tag = "calculation", params(TraceQuery), request_body = QuickRequest,
+    post, path = "/calculate/quick", tag = "calculation", params(BesideQuery), request_body = QuickRequest,
     responses(
         (status = 200, description = "The result and its inputs", body = Computed),
         (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where; \
@@ -271,7 +297,7 @@ struct QuickRequest {
 async fn quick(
     State(app): State<App>,
     caller: Caller,
-    Query(query): Query<TraceQuery>,
+    Query(query): Query<BesideQuery>,
     Body(request): Body<QuickRequest>,
 ) -> Result<Json<Computed>, Problem> {
     let pathway = Pathway { process: request.process, feedstock: request.feedstock, country: request.country };
@@ -279,16 +305,14 @@ async fn quick(
     let defaults = app.master_data().await?.defaults_for(&pathway).map(|set| set.inputs.clone());
     let resolved = Snapshot::base(request.inputs, defaults).resolve()?;
     let analysis = asked::analysis("/analysis", request.analysis)?;
-    let order = Order { inputs: resolved.inputs, analysis };
+    let order = Order { inputs: resolved.inputs.clone(), analysis };
     order.analysis.start(&order.inputs).map_err(|invalid| asked::invalid("/analysis", &invalid))?;
 
     let place = app.calculations.admit(caller.user)?;
     let cancel = CancellationToken::new();
     // A caller that hangs up calls its calculation off.
     let _guard = cancel.clone().drop_guard();
-    let order = Arc::new(order);
-    let outcome = app.calculations.run(place, Arc::clone(&order), cancel, None).await?;
-    let Findings { base, analysis } = outcome.map_err(|failure| failed(&failure))?;
-    let trace = query.trace.then(|| steps(&order.inputs));
-    Ok(Json(Computed { result: base, analysis, resolved_inputs: resolved.values, trace }))
+    let outcome = app.calculations.run(place, Arc::new(order), cancel, None).await?;
+    let computed = outcome.and_then(|findings| Computed::of(findings, resolved, query.into()));
+    computed.map(Json).map_err(|failure| failed(&failure))
 }

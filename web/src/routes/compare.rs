@@ -4,9 +4,10 @@ use axum::{Json, extract::State};
 use safire_domain::{
     ProjectId, RunId, ScenarioId,
     comparison::{InputRow, MOST, MetricRow, differing, metrics},
-    engine::{BaseAnalysis, InputDocument, ResolvedInput, inputs::outline},
+    engine::{self, BaseAnalysis, Comparing, InputDocument, Metric, ResolvedInput, compare::Subject, inputs::outline},
     lifecycle::{Rest, Status, StatusName},
     name::Name,
+    run::Snapshot,
     scenario::Pathway,
 };
 use safire_store::runs::{self, Ended, Standing};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::calculation::ask;
 use crate::{App, Problem, auth::Caller, extract::Query, problem::FieldError};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -23,11 +25,14 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Ids {
+struct ComparisonQuery {
     /// The ids of 2 to 20 scenarios, with commas between them. The others are compared with the first.
     #[serde(default)]
     #[param(required, example = "019a9e6c-6f5a-7c3e-8f0a-2b6d1c9e4f10,019a9e6c-7a01-7d52-b1c4-90e8d7f6a5b3")]
     ids: String,
+    /// Also say what each changed input contributes to the difference of this metric.
+    #[param(inline, example = "npv")]
+    metric: Option<Metric>,
 }
 
 /// Scenarios side by side: the values of every row are in the order of `scenarios`.
@@ -40,6 +45,10 @@ struct Comparison {
     /// The inputs in which they differ: of a result, those that it was computed from; of a scenario without one,
     /// those that it has now. Null where a scenario does not have the input.
     inputs: Vec<InputRow>,
+    /// What each changed input contributes to the difference from the first scenario, of the metric that was asked
+    /// for; contributions sum to the difference. Worked out from the same inputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contributions: Option<engine::Comparison>,
 }
 
 /// One of the scenarios.
@@ -63,9 +72,10 @@ struct Compared {
 
 /// Compares 2 to 20 scenarios.
 ///
-/// Their key figures, with the difference from the first, and the inputs in which they differ.
+/// Their key figures, with the difference from the first, and the inputs in which they differ. With `metric`, also what
+/// each change contributes to the difference of that metric; the calculation pool works it out.
 #[utoipa::path(
-    get, path = "/scenarios/compare", tag = "scenarios", params(Ids),
+    get, path = "/scenarios/compare", tag = "scenarios", params(ComparisonQuery),
     responses(
         (status = 200, description = "The scenarios side by side", body = Comparison, example = json!({
             "scenarios": [
@@ -86,6 +96,14 @@ struct Compared {
                 { "value": 500.0, "unit": "kt/yr", "source": "default" },
                 { "value": 250.0, "unit": "kt/yr", "source": "user" },
             ] }],
+            "contributions": { "metric": "tci", "unit": "USD", "scenarios": [
+                { "name": "Houston", "value": { "status": "found", "value": 400000000.0 },
+                  "difference": { "status": "found", "value": 0.0 }, "changes": [] },
+                { "name": "Houston (copy)", "value": { "status": "found", "value": 263901582.15 },
+                  "difference": { "status": "found", "value": -136098417.85 }, "changes": [
+                    { "inputs": [{ "pointer": "/plant/capacity", "from": { "value": 500.0, "unit": "kt/yr" },
+                                   "to": { "value": 250.0, "unit": "kt/yr" } }],
+                      "contribution": { "status": "found", "value": -136098417.85 } }] }] },
         })),
         (status = 404, description = "There is no such scenario, or the caller may not see it; `detail` and `errors` \
             say which"),
@@ -95,14 +113,36 @@ struct Compared {
 async fn compare(
     State(app): State<App>,
     caller: Caller,
-    Query(Ids { ids }): Query<Ids>,
+    Query(ComparisonQuery { ids, metric }): Query<ComparisonQuery>,
 ) -> Result<Json<Comparison>, Problem> {
     let ids = parse(&ids)?;
     let asked = ids.clone();
     let found =
         app.database.read(move |c| Box::pin(async move { runs::standing(c, caller.access(), &asked).await })).await?;
     all_found(&ids, &found)?;
-    Ok(Json(side_by_side(found)))
+    let contributions = match metric {
+        Some(metric) => Some(contributions(&app, caller, &found, metric).await?),
+        None => None,
+    };
+    Ok(Json(Comparison { contributions, ..side_by_side(found) }))
+}
+
+/// What each change contributes, worked out by the pool: many changes take many evaluations.
+async fn contributions(
+    app: &App,
+    caller: Caller,
+    all: &[Standing],
+    metric: Metric,
+) -> Result<engine::Comparison, Problem> {
+    let subject = |standing: &Standing| -> Subject {
+        let (given, defaults) = document(standing);
+        let resolved = Snapshot::base(given.clone(), defaults.cloned()).resolve()?;
+        Ok(resolved.document().clone())
+    };
+    let named = all.iter().map(|standing| (standing.scenario.name.as_str().to_owned(), subject(standing)));
+    let comparing = Comparing::new(named.collect(), metric);
+    let step = |mut comparing: Comparing| if comparing.step() { Err(comparing) } else { Ok(comparing.finish()) };
+    ask(app, caller, comparing, step).await
 }
 
 fn parse(text: &str) -> Result<Vec<ScenarioId>, Problem> {
@@ -138,6 +178,7 @@ fn side_by_side(all: Vec<Standing>) -> Comparison {
     let inputs: Vec<Vec<ResolvedInput>> = all.iter().map(inputs).collect();
     let results: Vec<Result<&BaseAnalysis, String>> = all.iter().map(result).collect();
     Comparison {
+        contributions: None,
         metrics: metrics(&results),
         inputs: differing(&inputs),
         scenarios: all.iter().zip(results).map(|(standing, result)| compared(standing, result.err())).collect(),

@@ -2,6 +2,7 @@
 
 mod asked;
 mod auth;
+mod breakeven;
 mod cache;
 mod calculation;
 mod catalogue;
@@ -89,6 +90,7 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(calculation::routes())
         .merge(results::routes())
         .merge(retry::routes())
+        .merge(breakeven::routes())
         .merge(master_data::routes())
         .merge(catalogue::routes())
         .merge(default_sets::routes())

@@ -8,7 +8,7 @@ use axum::{
 use safire_domain::{
     RunId, ScenarioId,
     lifecycle::{Rest, Status},
-    run::{Computed, Findings, Run, steps},
+    run::{Beside, Computed, Run},
     scenario::Scenario,
 };
 use safire_store::{runs, scenarios};
@@ -17,6 +17,7 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    calculation::failed,
     scenarios::find,
     view::{ResultView, RunView},
 };
@@ -36,14 +37,23 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(result_of_run))
 }
 
-/// Whether to say how every number came about.
+/// What to tell beside the result.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 #[derive(Default)]
-pub(super) struct TraceQuery {
+pub(super) struct BesideQuery {
     /// Add the steps: formula, inputs and value of every number.
-    pub trace: bool,
+    trace: bool,
+    /// Add the cash flow by year with every column, the prices of every product, the verdict of every policy scheme,
+    /// the balances of mass, carbon and energy, and the choices of methods with their sources.
+    details: bool,
+}
+
+impl From<BesideQuery> for Beside {
+    fn from(BesideQuery { trace, details }: BesideQuery) -> Self {
+        Self { trace, details }
+    }
 }
 
 /// The result that stands.
@@ -51,14 +61,17 @@ pub(super) struct TraceQuery {
 /// Of the run that ended last, or of the one before while another is in motion; 404 until there is one.
 #[utoipa::path(
     get, path = "/scenarios/{id}/result", tag = "calculation",
-    params(("id" = ScenarioId, Path), ("If-None-Match" = Option<String>, Header), TraceQuery),
-    responses((status = 200, description = "How the run ended", body = ResultView))
+    params(("id" = ScenarioId, Path), ("If-None-Match" = Option<String>, Header), BesideQuery),
+    responses(
+        (status = 200, description = "How the run ended", body = ResultView),
+        (status = 422, description = "`calculation.failed`: a detail is too large to be a number"),
+    )
 )]
 async fn result(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ScenarioId>,
-    Query(query): Query<TraceQuery>,
+    Query(query): Query<BesideQuery>,
     has: Has,
 ) -> Result<Response, Problem> {
     let scenario = find(&app, caller, id).await?;
@@ -67,7 +80,7 @@ async fn result(
         return Err(Problem::not_found("result: the scenario was not calculated yet"));
     };
     let run = find_run(&app, caller, id, run).await?;
-    show(&app, &scenario, run, query.trace, &has).await
+    show(&app, &scenario, run, query.into(), &has).await
 }
 
 /// One run of a scenario.
@@ -88,15 +101,18 @@ async fn read_run(State(app): State<App>, caller: Caller, InRun(id, run): InRun)
 #[utoipa::path(
     get, path = "/scenarios/{id}/runs/{run_id}/result", tag = "calculation",
     params(
-        ("id" = ScenarioId, Path), ("run_id" = RunId, Path), ("If-None-Match" = Option<String>, Header), TraceQuery,
+        ("id" = ScenarioId, Path), ("run_id" = RunId, Path), ("If-None-Match" = Option<String>, Header), BesideQuery,
     ),
-    responses((status = 200, description = "How the run ended", body = ResultView))
+    responses(
+        (status = 200, description = "How the run ended", body = ResultView),
+        (status = 422, description = "`calculation.failed`: a detail is too large to be a number"),
+    )
 )]
 async fn result_of_run(
     State(app): State<App>,
     caller: Caller,
     InRun(id, run): InRun,
-    Query(query): Query<TraceQuery>,
+    Query(query): Query<BesideQuery>,
     has: Has,
 ) -> Result<Response, Problem> {
     let scenario = find(&app, caller, id).await?;
@@ -104,18 +120,19 @@ async fn result_of_run(
     if !run.state.has_ended() {
         return Err(Problem::not_found("result: the run has not ended"));
     }
-    show(&app, &scenario, run, query.trace, &has).await
+    show(&app, &scenario, run, query.into(), &has).await
 }
 
-async fn show(app: &App, scenario: &Scenario, run: Run, trace: bool, has: &Has) -> Result<Response, Problem> {
+async fn show(app: &App, scenario: &Scenario, run: Run, beside: Beside, has: &Has) -> Result<Response, Problem> {
     let stale = is_stale(app, scenario, &run).await?;
     // A result never changes; whether it is stale, and the run's revision, may.
-    let parts = (if stale { ".stale" } else { "" }, if trace { ".trace" } else { "" });
-    let tag = format!("{}.{}.{}{}{}", run.id, run.revision, scenario.revision, parts.0, parts.1);
+    let parts = [(stale, ".stale"), (beside.trace, ".trace"), (beside.details, ".details")];
+    let parts: String = parts.into_iter().filter(|(is, _)| *is).map(|(_, part)| part).collect();
+    let tag = format!("{}.{}.{}{parts}", run.id, run.revision, scenario.revision);
     if has.has(&tag) {
         return Ok(not_modified(&tag));
     }
-    Ok(Tagged::new(tag, render(app, run, stale, trace).await?).into_response())
+    Ok(Tagged::new(tag, render(app, run, stale, beside).await?).into_response())
 }
 
 pub(super) async fn is_stale(app: &App, scenario: &Scenario, run: &Run) -> Result<bool, Problem> {
@@ -124,15 +141,14 @@ pub(super) async fn is_stale(app: &App, scenario: &Scenario, run: &Run) -> Resul
 }
 
 /// A run that has ended, with its result if it has one. The caller's right to it was checked.
-pub(super) async fn render(app: &App, run: Run, stale: bool, trace: bool) -> Result<ResultView, Problem> {
+pub(super) async fn render(app: &App, run: Run, stale: bool, beside: Beside) -> Result<ResultView, Problem> {
     let id = run.id;
     let stored = app.database.read(move |c| Box::pin(runs::result(c, id))).await?;
     let computed = match stored {
         None => None,
-        Some((Findings { base, analysis }, snapshot)) => {
+        Some((findings, snapshot)) => {
             let resolved = snapshot.resolve().map_err(|error| Problem::defect(&error))?;
-            let trace = trace.then(|| steps(&resolved.inputs));
-            Some(Computed { result: base, analysis, resolved_inputs: resolved.values, trace })
+            Some(Computed::of(findings, resolved, beside).map_err(|failure| failed(&failure))?)
         }
     };
     Ok(ResultView::new(run, stale, computed))

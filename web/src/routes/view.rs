@@ -2,6 +2,7 @@
 
 use safire_domain::{
     ProjectId, RunId, ScenarioId, Timestamp,
+    details::Details,
     engine::{AnalysisResult, BaseAnalysis, Failure, InputDocument, ResolvedInput, Step},
     lifecycle::{RunState, StatusName},
     name::Name,
@@ -161,16 +162,26 @@ pub(super) struct ResultView {
     /// How every number came about, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<Vec<Step>>,
+    /// Cash flow, prices, policy, balances and choices, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Details>,
 }
 
 impl ResultView {
     pub fn new(run: Run, stale: bool, computed: Option<Computed>) -> Self {
-        let (result, analysis, resolved_inputs, trace) = match computed {
-            Some(Computed { result, analysis, resolved_inputs, trace }) => {
-                (Some(result), analysis, Some(resolved_inputs), trace)
-            }
-            None => (None, None, None, None),
+        let run = run.into();
+        let Some(computed) = computed else {
+            return Self {
+                run,
+                stale,
+                result: None,
+                analysis: None,
+                resolved_inputs: None,
+                trace: None,
+                details: None,
+            };
         };
-        Self { run: run.into(), stale, result, analysis, resolved_inputs, trace }
+        let Computed { result, analysis, resolved_inputs, trace, details } = computed;
+        Self { run, stale, result: Some(result), analysis, resolved_inputs: Some(resolved_inputs), trace, details }
     }
 }

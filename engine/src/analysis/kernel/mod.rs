@@ -7,10 +7,12 @@
 mod operand;
 mod rate;
 mod returns;
+mod start;
 mod tile;
 
 use operand::{Operand, Sum};
 use returns::Rate;
+use start::FittedStart;
 use tile::Tile;
 
 use super::model::{FINE, Outcomes};
@@ -82,6 +84,8 @@ pub(crate) struct Kernel {
     indirect: Operand,
     tax_rate: Operand,
     rate: Rate,
+    /// For the rate of return, where lifetime and working capital are the same for all samples.
+    start: Option<FittedStart>,
     fossil_ci: Operand,
     fossil_price: Operand,
     fossil_energy: Operand,
@@ -118,8 +122,22 @@ struct Needs {
 /// TCI and what it depends on.
 struct Investment {
     reference: Operand,
-    reference_capacity: Operand,
-    exponent: Operand,
+    scale: Scale,
+}
+
+/// TCI per TCI of the reference plant.
+enum Scale {
+    Fixed(f64),
+    Varied { reference_capacity: Operand, exponent: Operand },
+}
+
+impl Scale {
+    fn of(capacity: &Operand, reference_capacity: Operand, exponent: Operand) -> Self {
+        match (capacity.value(), reference_capacity.value(), exponent.value()) {
+            (Some(capacity), Some(reference), Some(exponent)) => Self::Fixed((capacity / reference).powf(exponent)),
+            _ => Self::Varied { reference_capacity, exponent },
+        }
+    }
 }
 
 impl Kernel {
@@ -145,20 +163,26 @@ impl Kernel {
             &fields::PRODUCT_CARBON,
             &fields::PRODUCT_ENERGY,
         ];
+        let (lifetime, working_capital) = (one(&fields::LIFETIME), one(&fields::WORKING_CAPITAL_RATIO));
+        let fixed = lifetime.value().zip(working_capital.value());
         Self {
+            start: fixed.map(|(years, working_capital)| FittedStart::new(years, working_capital)),
             places: places.to_vec(),
             metrics: metrics.to_vec(),
             capacity: one(&fields::CAPACITY),
             process_ci: one(&fields::PROCESS_CI),
             investment: Investment {
                 reference: one(&fields::TCI_REFERENCE),
-                reference_capacity: one(&fields::REFERENCE_CAPACITY),
-                exponent: one(&fields::SCALING_EXPONENT),
+                scale: Scale::of(
+                    &one(&fields::CAPACITY),
+                    one(&fields::REFERENCE_CAPACITY),
+                    one(&fields::SCALING_EXPONENT),
+                ),
             },
-            working_capital: one(&fields::WORKING_CAPITAL_RATIO),
+            working_capital,
             indirect: one(&fields::INDIRECT_OPEX_RATIO),
             tax_rate: one(&fields::TAX_RATE),
-            rate: Rate::of(one(&fields::DISCOUNT_RATE), one(&fields::LIFETIME)),
+            rate: Rate::of(one(&fields::DISCOUNT_RATE), lifetime),
             fossil_ci: one(&fields::FOSSIL_CI),
             fossil_price: one(&fields::FOSSIL_PRICE),
             fossil_energy: one(&fields::FOSSIL_ENERGY),
@@ -204,8 +228,12 @@ impl Kernel {
                 column.iter_mut().for_each(|value| *value = value.round());
             }
             let least = if range.min_exclusive { range.min.next_up() } else { range.min };
-            for i in 0..TILE {
-                doubt[i] += if column[i] >= least && column[i] <= range.max { 0.0 } else { 1.0 };
+            let inside = |value: f64| (value >= least) & (value <= range.max);
+            let outside = column.iter().fold(0, |any, value| any | u64::from(!inside(*value)));
+            if outside != 0 {
+                for i in 0..TILE {
+                    doubt[i] += if inside(column[i]) { 0.0 } else { 1.0 };
+                }
             }
         }
         if self.balances_vary {

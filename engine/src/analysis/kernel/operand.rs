@@ -74,11 +74,13 @@ impl Sum {
 
     #[inline(always)]
     pub fn sum(&self, inputs: &[Column]) -> Column {
-        let mut sum = Column::of(self.fixed);
-        for (a, b) in &self.varied {
+        let Some(((a, b), others)) = self.varied.split_first() else { return Column::of(self.fixed) };
+        let (a, b) = (a.at(inputs), b.at(inputs));
+        let mut sum = each(|i| a[i].mul_add(b[i], self.fixed));
+        for (a, b) in others {
             let (a, b) = (a.at(inputs), b.at(inputs));
             for i in 0..TILE {
-                sum[i] += a[i] * b[i];
+                sum[i] = a[i].mul_add(b[i], sum[i]);
             }
         }
         sum
@@ -88,9 +90,5 @@ impl Sum {
 /// A column, number by number.
 #[inline(always)]
 pub(super) fn each(number: impl Fn(usize) -> f64) -> Column {
-    let mut column = Column::of(0.0);
-    for i in 0..TILE {
-        column[i] = number(i);
-    }
-    column
+    Column::each(number)
 }

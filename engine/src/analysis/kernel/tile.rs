@@ -1,8 +1,8 @@
 //! The formulas of the base analysis, for a tile of samples.
 
 use super::operand::{Sum, each};
-use super::returns::Flow;
-use super::{Investment, Kernel};
+use super::returns::{Factors, Flow};
+use super::{Kernel, Scale};
 use crate::lanes::{Column, TILE, power};
 use crate::metric::Metric;
 
@@ -33,15 +33,10 @@ impl<'a> Tile<'a> {
         let tci = self.tci(doubt);
         let direct_per_t = kernel.direct.sum(inputs);
         let ratio = kernel.indirect.at(inputs);
-        let direct = each(|i| capacity[i] * direct_per_t[i]);
-        let indirect = each(|i| ratio[i] * tci[i]);
-        let opex = each(|i| direct[i] + indirect[i]);
-        let yields = kernel.yields.sum(inputs);
-        let production = each(|i| capacity[i] * yields[i]);
-        let per_production = self.reciprocal(&production, kernel.yields.is_fixed());
+        let opex = each(|i| capacity[i].mul_add(direct_per_t[i], ratio[i] * tci[i]));
         let per_main = self.per_main(doubt);
-        let (annuity, crf, last) = kernel.rate.factors(inputs, doubt);
-        let cost = each(|i| tci[i] * crf[i] + opex[i]);
+        let Factors { annuity, crf, growth } = kernel.rate.factors(inputs, doubt);
+        let cost = |i: usize| tci[i].mul_add(crf[i], opex[i]);
 
         let zero = Column::of(0.0);
         let carbon = if kernel.needs.carbon { self.carbon() } else { Carbon { ci: zero, saved: zero, energy: zero } };
@@ -53,7 +48,8 @@ impl<'a> Tile<'a> {
         let flow = Flow {
             tci: &tci,
             working_capital,
-            fixed_working_capital: kernel.working_capital.value().is_some(),
+            without_working_capital: kernel.working_capital.value() == Some(0.0),
+            start: kernel.start.as_ref(),
             years,
             per_year: kernel.rate.per_year(inputs),
             fixed_years: kernel.rate.years.value(),
@@ -65,36 +61,43 @@ impl<'a> Tile<'a> {
         } else {
             zero
         };
-        let per_energy = || {
-            let energy = kernel.main_energy.at(inputs);
-            each(|i| msp[i] / energy[i])
-        };
-
         for (metric, value) in kernel.metrics.iter().zip(values.iter_mut()) {
             *value = match metric {
-                Metric::Lcop => each(|i| cost[i] * per_production[i]),
-                Metric::LcopNet => each(|i| (cost[i] - co_revenue[i]) * per_main[i]),
-                Metric::Npv => each(|i| {
-                    let working_capital = working_capital[i] * tci[i];
-                    flow.annual[i] * annuity[i] - tci[i] - working_capital * (1.0 - last[i])
-                }),
+                Metric::Lcop => {
+                    let per_production = self.reciprocal(&self.production(), kernel.yields.is_fixed());
+                    each(|i| cost(i) * per_production[i])
+                }
+                Metric::LcopNet => each(|i| (cost(i) - co_revenue[i]) * per_main[i]),
+                Metric::Npv => flow.npv(&annuity, &growth),
                 Metric::Irr => flow.irr(doubt),
                 Metric::Payback => flow.payback(doubt),
                 Metric::Msp => msp,
-                Metric::MspPerEnergy => per_energy(),
+                Metric::MspPerEnergy => self.per_energy(&msp),
                 Metric::Ci => carbon.ci,
                 Metric::Emissions => each(|i| carbon.ci[i] * carbon.energy[i] * capacity[i] / 1e3),
-                Metric::Abatement => self.abatement(&per_energy(), &carbon, doubt),
+                Metric::Abatement => self.abatement(&self.per_energy(&msp), &carbon, doubt),
                 Metric::Tci => tci,
                 Metric::Opex => opex,
-                Metric::DirectOpex => direct,
-                Metric::IndirectOpex => indirect,
+                Metric::DirectOpex => each(|i| capacity[i] * direct_per_t[i]),
+                Metric::IndirectOpex => each(|i| ratio[i] * tci[i]),
                 Metric::Revenue => revenue,
-                Metric::Production => production,
+                Metric::Production => self.production(),
                 // Never asked of lanes, see `lanes_suffice`.
                 Metric::DiscountedPayback => Column::of(f64::NAN),
             };
         }
+    }
+
+    #[inline(always)]
+    fn production(&self) -> Column {
+        let (capacity, yields) = (self.kernel.capacity.at(self.inputs), self.kernel.yields.sum(self.inputs));
+        each(|i| capacity[i] * yields[i])
+    }
+
+    #[inline(always)]
+    fn per_energy(&self, msp: &Column) -> Column {
+        let energy = self.kernel.main_energy.at(self.inputs);
+        each(|i| msp[i] / energy[i])
     }
 
     /// One over a production, which only varies with the capacity where the yields are fixed.
@@ -111,24 +114,25 @@ impl<'a> Tile<'a> {
     fn per_main(&self, doubt: &mut Column) -> Column {
         let (capacity, per_capacity) = (self.kernel.capacity.at(self.inputs), self.kernel.main_yield.at(self.inputs));
         let main = each(|i| capacity[i] * per_capacity[i]);
-        for i in 0..TILE {
-            doubt[i] += if main[i] > 1e-6 { 0.0 } else { 1.0 };
+        let fixed = self.kernel.main_yield.value().is_some();
+        if !(fixed && self.kernel.capacity.value().is_some() && main[0] > 1e-6) {
+            for i in 0..TILE {
+                doubt[i] += if main[i] > 1e-6 { 0.0 } else { 1.0 };
+            }
         }
-        self.reciprocal(&main, self.kernel.main_yield.value().is_some())
+        self.reciprocal(&main, fixed)
     }
 
     #[inline(always)]
     fn tci(&self, doubt: &mut Column) -> Column {
-        let Investment { reference, reference_capacity, exponent } = &self.kernel.investment;
-        let fixed = (self.kernel.capacity.value(), reference_capacity.value(), exponent.value());
-        let reference = reference.at(self.inputs);
-        let tci = if let (Some(capacity), Some(reference_capacity), Some(exponent)) = fixed {
-            let scale = (capacity / reference_capacity).powf(exponent);
-            each(|i| reference[i] * scale)
-        } else {
-            let (capacity, exponent) = (self.kernel.capacity.at(self.inputs), exponent.at(self.inputs));
-            let reference_capacity = reference_capacity.at(self.inputs);
-            each(|i| reference[i] * power(capacity[i] / reference_capacity[i], exponent[i]))
+        let reference = self.kernel.investment.reference.at(self.inputs);
+        let tci = match &self.kernel.investment.scale {
+            Scale::Fixed(scale) => each(|i| reference[i] * scale),
+            Scale::Varied { reference_capacity, exponent } => {
+                let (capacity, exponent) = (self.kernel.capacity.at(self.inputs), exponent.at(self.inputs));
+                let reference_capacity = reference_capacity.at(self.inputs);
+                each(|i| reference[i] * power(capacity[i] / reference_capacity[i], exponent[i]))
+            }
         };
         for i in 0..TILE {
             doubt[i] += if tci[i] > 1e-3 && tci[i] < 1e30 { 0.0 } else { 1.0 };
@@ -177,12 +181,9 @@ impl<'a> Tile<'a> {
         let per_year = kernel.rate.per_year(self.inputs);
         let (working_capital, tax_rate) = (kernel.working_capital.at(self.inputs), kernel.tax_rate.at(self.inputs));
         let sensitivity = kernel.main_sensitivity.at(self.inputs);
-        for i in 0..TILE {
-            doubt[i] += if tax_rate[i] < 0.9999 { 0.0 } else { 1.0 };
-        }
         let per_kept = match kernel.tax_rate.value() {
-            Some(tax_rate) => Column::of(1.0 / (1.0 - tax_rate)),
-            None => each(|i| 1.0 / (1.0 - tax_rate[i])),
+            Some(tax_rate) if tax_rate < 0.9999 => Column::of(1.0 / (1.0 - tax_rate)),
+            _ => each_with_doubt(doubt, |i| (1.0 / (1.0 - tax_rate[i]), tax_rate[i] >= 0.9999)),
         };
         each(|i| {
             let cash_flow = tci[i] * (crf[i] + working_capital[i] * rate[i]);
