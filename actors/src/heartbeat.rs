@@ -3,7 +3,7 @@
 //!
 //! On PostgreSQL a thread of its own does it, over a connection of its own: neither busy workers nor a
 //! pool without a free connection delay it. A second connection hears hints of other processes, a third
-//! asks for signs of life, so that a database that hangs is noticed within a second. On SQLite, which
+//! asks for signs of life, so that a database that hangs is noticed within two seconds. On SQLite, which
 //! one process owns, there is nothing to renew and nobody to hear.
 //!
 //! What the thread knows is read through [`Hold`]: others' runs may be taken over only after a full
@@ -36,11 +36,11 @@ pub(crate) const BEATS: u32 = 3;
 /// How often the database is asked for a sign of life …
 const PROBE: Duration = Duration::from_millis(250);
 
-/// … how long it may take over it …
-const PROBE_PATIENCE: Duration = Duration::from_millis(500);
+/// … how long it may take over it before that is noted …
+const PROBE_PATIENCE: Duration = PROBE;
 
 /// … and after how many times that it is asked on a new connection.
-const PROBE_TURNS: u32 = 20;
+const PROBE_TURNS: u32 = 40;
 
 /// The wait before a lost connection is tried again, at most.
 const RETRY: Duration = Duration::from_millis(500);
@@ -173,10 +173,12 @@ struct Pulse {
 }
 
 /// Says so when the thread ends, also when it panics.
-struct SayEnded(ActorRef<Message>);
+struct SayEnded(ActorRef<Message>, Arc<Link>);
 
 impl Drop for SayEnded {
     fn drop(&mut self) {
+        // Silence that nobody watches would last for ever.
+        self.1.probed(true);
         // An actor that has stopped knows.
         let _ = self.0.cast(Message::ThreadEnded);
     }
@@ -186,7 +188,7 @@ impl Pulse {
     fn spawn(self, stop: CancellationToken, actor: ActorRef<Message>) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("heartbeat".into()).spawn(move || {
-            let _said = SayEnded(actor);
+            let _said = SayEnded(actor, Arc::clone(&self.link));
             runtime.block_on(async {
                 tokio::select! {
                     () = stop.cancelled() => {}

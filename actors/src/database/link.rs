@@ -8,7 +8,8 @@ use std::{
 
 use tokio::sync::watch;
 
-/// So long without any answer is silence.
+/// So long without any answer is silence: as long as leaves those who wait the time to hear of it within two
+/// seconds, for a database that is only busy is silent for a second, too.
 const SILENCE: Duration = Duration::from_millis(1450);
 
 /// What is known about the way to the database, shared by all workers so that an outage is tried

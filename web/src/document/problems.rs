@@ -32,16 +32,19 @@ const INVALID: &str = "`body.invalid`: fields are wrong, missing or unknown; `er
 const BOUNDS: &str = "`query.invalid`: a parameter is out of range; `errors` says which";
 const MISMATCH: &str = "`idempotency.mismatch`: the key was used for another request";
 const NO_VERSION: &str = "`version.required`: there is no If-Match";
+const TOO_SLOW: &str = "`body.timeout`: the body was not sent in time";
+const FULL: &str = "`storage.full`: there is no room left to store anything; reads go on";
 const TOO_MANY: &str = "`rate_limited`: too many requests; wait for Retry-After";
 const DEFECT: &str = "`internal`: the service met a defect of its own; report the `trace_id`";
 const UNAVAILABLE: &str = "`unavailable`: something is away or full; send the same again after Retry-After";
 
-const SHARED: [Shared; 15] = [
+const SHARED: [Shared; 17] = [
     Shared { name: "MalformedBody", status: 400, text: MALFORMED },
     Shared { name: "MalformedQuery", status: 400, text: QUERY },
     Shared { name: "Unauthorized", status: 401, text: UNAUTHORIZED },
     Shared { name: "Forbidden", status: 403, text: FORBIDDEN },
     Shared { name: "NotFound", status: 404, text: NOT_FOUND },
+    Shared { name: "BodyTimeout", status: 408, text: TOO_SLOW },
     Shared { name: "Contended", status: 409, text: CONTENDED },
     Shared { name: "VersionChanged", status: 412, text: CHANGED },
     Shared { name: "BodyTooLarge", status: 413, text: TOO_LARGE },
@@ -52,6 +55,7 @@ const SHARED: [Shared; 15] = [
     Shared { name: "RateLimited", status: 429, text: TOO_MANY },
     Shared { name: "Internal", status: 500, text: DEFECT },
     Shared { name: "Unavailable", status: 503, text: UNAVAILABLE },
+    Shared { name: "StorageFull", status: 507, text: FULL },
 ];
 
 impl Traits {
@@ -63,6 +67,7 @@ impl Traits {
             (self.repeatable, 400, KEY),
             (self.guarded, 401, UNAUTHORIZED),
             (self.names_one, 404, NOT_FOUND),
+            (self.has_body, 408, TOO_SLOW),
             (self.repeatable, 409, IN_PROGRESS),
             (self.changes, 409, CONTENDED),
             (self.changes, 412, CHANGED),
@@ -75,6 +80,7 @@ impl Traits {
             (self.api, 429, TOO_MANY),
             (self.api, 500, DEFECT),
             (self.api, 503, UNAVAILABLE),
+            (self.api && (self.changes || self.repeatable), 507, FULL),
         ];
         rules.into_iter().filter(|(applies, ..)| *applies).map(|(_, status, text)| (status, text))
     }
@@ -147,7 +153,7 @@ fn problem(status: u16, text: &str, names: &[&str]) -> Response {
     let mut names = names.to_vec();
     match status {
         401 => names.push("WWW-Authenticate"),
-        429 | 503 => names.push("Retry-After"),
+        429 | 503 | 507 => names.push("Retry-After"),
         _ => {}
     }
     headers::carry(&mut response, &names);
