@@ -66,7 +66,6 @@ pub(crate) enum Message {
 }
 
 /// The database's answer to one question.
-#[expect(clippy::large_enum_variant, reason = "one at a time for each request: moved, never kept in numbers")]
 pub(crate) enum Answer {
     Calculate { answer: Box<Result<Accepted, DatabaseError>>, place: Place, reply: Reply<CalculateAnswer> },
     Cancel { answer: Result<Cancelled, DatabaseError>, reply: Reply<CancelAnswer> },
@@ -94,7 +93,6 @@ pub(crate) struct State {
     handled: u64,
 }
 
-#[expect(clippy::large_enum_variant, reason = "one at a time for each request: moved, never kept in numbers")]
 enum Question {
     Calculate { asker: Asker, place: Place, reply: Reply<CalculateAnswer> },
     Cancel { access: Access, reply: Reply<CancelAnswer> },

@@ -34,7 +34,6 @@ use crate::{
 };
 
 /// The answer to a request for a calculation.
-#[expect(clippy::large_enum_variant, reason = "one at a time for each request: moved, never kept in numbers")]
 #[derive(Debug)]
 pub enum CalculateAnswer {
     /// The run that computes, or has computed, what was asked.
@@ -155,7 +154,6 @@ impl Scenarios {
 /// What giving back may take beyond the drain's patience.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
-#[expect(clippy::large_enum_variant, reason = "one at a time for each request: moved, never kept in numbers")]
 enum Message {
     Calculate { asker: Asker, scenario: ScenarioId, place: Place, reply: Reply<CalculateAnswer> },
     Cancel { access: Access, scenario: ScenarioId, reply: Reply<CancelAnswer> },

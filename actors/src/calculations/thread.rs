@@ -36,7 +36,6 @@ pub(super) enum Work {
 pub(super) type End = Result<Option<Findings>, Failure>;
 
 /// What a slice of work has led to.
-#[expect(clippy::large_enum_variant, reason = "one at a time for each request: moved, never kept in numbers")]
 pub(super) enum Slice {
     /// It has ended.
     Done(Box<End>),
