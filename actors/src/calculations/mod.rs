@@ -5,7 +5,7 @@
 //! that calculation alone, and one that outlives its deadline is cancelled and, if it does not
 //! listen, left behind with its thread.
 //!
-//! A long analysis is calculated in slices. Between two of them others have their turn (see [`turns`]):
+//! A long analysis is calculated in slices. Between two of them others have their turn (`turns`):
 //! a base analysis waits for one slice at most, and many long analyses go on side by side.
 
 mod shares;
