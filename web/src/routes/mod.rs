@@ -33,6 +33,7 @@ use http::{
     HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, LOCATION, RETRY_AFTER},
 };
+use safire_metrics::Operation;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -109,6 +110,18 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     documented().1
 }
 
+/// Every operation, for the metrics.
+pub fn operations() -> Vec<Operation> {
+    let mut all = Vec::new();
+    for (route, mut item) in openapi().paths.paths {
+        for (method, _) in document::operations(&mut item) {
+            let limit = limits::own(&method, &route);
+            all.push(Operation { method: method.as_str().to_owned(), route: route.clone(), limit });
+        }
+    }
+    all
+}
+
 /// What pages of other origins may do: nothing, unless their origin is listed.
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()
@@ -129,7 +142,7 @@ fn all() -> Router<App> {
 pub fn router(app: App) -> Router {
     let around = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION, X_API_KEY]))
-        .layer(middleware::from_fn(observe::observe))
+        .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
         .layer(CompressionLayer::new().gzip(true))
         .layer(cors(&app.settings.cors_origins))
         .layer(CatchPanicLayer::custom(observe::panicked))
