@@ -57,7 +57,7 @@ impl Exposition {
             "/metrics",
             get(move || async move { ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], source.render()) }),
         );
-        let served = tokio::spawn(listener::serve(listener, router, LIMITS, stop.clone(), PATIENCE));
+        let served = tokio::spawn(listener::serve(listener, router, limits(), stop.clone(), PATIENCE));
         let upkeep = tokio::spawn(stop.clone().run_until_cancelled_owned(keep_up(handle)));
         Ok(Some(Endpoint { address, stop, tasks: [served, tokio::spawn(async { drop(upkeep.await) })] }))
     }
@@ -81,8 +81,10 @@ impl Endpoint {
     }
 }
 
-const LIMITS: listener::Limits =
-    listener::Limits { header_timeout: Duration::from_secs(5), connections: 16, linger: Duration::ZERO };
+fn limits() -> listener::Limits {
+    let header_timeout = Duration::from_secs(5);
+    listener::Limits { header_timeout, connections: 16, open: Gauge::noop(), linger: Duration::ZERO }
+}
 
 /// How long a scrape may take when it is time to stop.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -1,18 +1,18 @@
 //! The HTTP listener: hyper with time limits, so that a client that sends nothing cannot stay.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Router,
-    extract::Request,
-    http::{HeaderValue, Version, header::CONNECTION},
-    middleware::{self, Next},
+    Extension,
+    http::{HeaderValue, Request, Response, header::CONNECTION},
 };
+use hyper::body::{Body, Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
+use safire_metrics::Gauge;
 use safire_web::Peer;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -20,15 +20,17 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tower::Layer;
+use tower::{Layer, Service, ServiceBuilder};
 
 /// What one client, and all of them, may take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Limits {
     /// How long a client may take over its headers.
     pub header_timeout: Duration,
     /// Connections at once; more wait at the door.
     pub connections: usize,
+    /// Where connections that are open are counted.
+    pub open: Gauge,
     /// How long connections are served on when it is time to stop.
     pub linger: Duration,
 }
@@ -38,27 +40,34 @@ pub(crate) struct Limits {
 /// A connection that is closed while a request is on its way to it resets that request. So connections
 /// are served on for a moment, each answer with the word that it was the last, and whoever stands at the
 /// door is let in; what is idle after that is closed.
-pub(crate) async fn serve(
+pub(crate) async fn serve<S, B>(
     listener: TcpListener,
-    router: Router,
+    service: S,
     limits: Limits,
     stop: CancellationToken,
     patience: Duration,
-) {
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let mut server = Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
     server.http2().timer(TokioTimer::new()).keep_alive_interval(limits.header_timeout);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections));
-    let router = saying_the_last(router, stop.clone());
+    let service = ServiceBuilder::new().map_response(saying_the_last(stop.clone())).service(service);
 
     let serve = |(stream, peer, place): Accepted| {
-        let service = TowerToHyperService::new(Extension(Peer(peer)).layer(router.clone()));
+        let service = TowerToHyperService::new(Extension(Peer(peer)).layer(service.clone()));
         let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
+        let open = limits.open.clone();
+        open.increment(1.0);
         tokio::spawn(async move {
             // A connection that breaks is its client's concern.
             let _ = connection.await;
+            open.decrement(1.0);
             drop(place);
         });
     };
@@ -72,20 +81,15 @@ pub(crate) async fn serve(
     }
 }
 
-/// Once it is time to stop, every answer ends its connection.
-fn saying_the_last(router: Router, stop: CancellationToken) -> Router {
-    router.layer(middleware::from_fn(move |request: Request, next: Next| {
-        let stop = stop.clone();
-        async move {
-            // A connection of HTTP/2 is told in its own way.
-            let tell = request.version() < Version::HTTP_2;
-            let mut response = next.run(request).await;
-            if tell && stop.is_cancelled() {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
+/// Once it is time to stop, every answer ends its connection. From one of HTTP/2, which is told in its own
+/// way, the header is taken away again.
+fn saying_the_last<B>(stop: CancellationToken) -> impl Fn(Response<B>) -> Response<B> + Clone {
+    move |mut response| {
+        if stop.is_cancelled() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-    }))
+        response
+    }
 }
 
 type Accepted = (TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit);

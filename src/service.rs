@@ -109,10 +109,11 @@ impl Service {
         let limits = Limits {
             header_timeout: Duration::from_millis(config.http.header_timeout_ms),
             connections: config.http.max_connections,
+            open: context.metrics.http_connections.clone(),
             linger: Duration::from_millis(config.shutdown.linger_ms),
         };
-        let router = safire_web::router(app.clone());
-        let listener = tokio::spawn(listener::serve(listener, router, limits, stop.clone(), patience));
+        let service = safire_web::service(app.clone());
+        let listener = tokio::spawn(listener::serve(listener, service, limits, stop.clone(), patience));
         let ms = begun.elapsed().as_millis();
         let (engine, metrics_at) = (system.database.engine().name(), metrics.as_ref().map(|m| m.address.to_string()));
         tracing::info!(%address, metrics = metrics_at, engine, after_ms = ms, "safire is ready");

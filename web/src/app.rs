@@ -1,6 +1,7 @@
 //! What handlers work with.
 
 use std::{
+    ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -47,9 +48,21 @@ impl Settings {
     pub const BODY_LIMIT: usize = 1 << 20;
 }
 
-/// The state that all handlers share: handles, cheap to clone.
+/// The state that all handlers share. Each layer and each handler of a request is given a clone of it: one
+/// count goes up, whatever there is in it.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Handles>);
+
+impl Deref for App {
+    type Target = Handles;
+
+    fn deref(&self) -> &Handles {
+        &self.0
+    }
+}
+
+/// Handles on all that handlers work with.
+pub struct Handles {
     pub(crate) database: Database,
     pub(crate) cache: Cache,
     pub(crate) calculations: Calculations,
@@ -60,10 +73,10 @@ pub struct App {
     pub(crate) in_flight: InFlight,
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) pace: Arc<Pace>,
+    pub(crate) pace: Pace,
     clock: Arc<dyn Clock>,
     system: Arc<System>,
-    draining: Arc<AtomicBool>,
+    draining: AtomicBool,
 }
 
 impl App {
@@ -76,7 +89,7 @@ impl App {
         settings: Settings,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self {
+        Self(Arc::new(Handles {
             database: system.database.clone(),
             cache: system.cache.clone(),
             calculations: system.calculations.clone(),
@@ -87,11 +100,11 @@ impl App {
             in_flight: InFlight::default(),
             settings,
             metrics,
-            pace: Arc::new(Pace::new(Instant::now())),
+            pace: Pace::new(Instant::now()),
             clock,
             system,
-            draining: Arc::default(),
-        }
+            draining: AtomicBool::default(),
+        }))
     }
 
     /// From now on the service reports that it is not ready.
@@ -117,8 +130,8 @@ impl App {
 
     /// The master data as JSON, from the cache or, where that does not answer, from the database.
     pub(crate) async fn master_data_json(&self) -> Result<Bytes, Problem> {
-        let load = || Box::pin(load_master_data(self.database.clone()));
-        match self.cache.get_or_load(MASTER_DATA, self.settings.master_data_ttl, load()).await {
+        let load = || load_master_data(self.database.clone());
+        match self.cache.get_or_load(MASTER_DATA, self.settings.master_data_ttl, || Box::pin(load())).await {
             Ok(Ok(json)) => Ok(json),
             Ok(Err(error)) => Err(Problem::from(&*error)),
             Err(unavailable) => {
