@@ -13,6 +13,7 @@ pub mod context;
 pub mod database;
 pub mod heartbeat;
 pub mod limits;
+pub mod ongoing;
 mod scenario;
 pub mod scenarios;
 pub mod slot;

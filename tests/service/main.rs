@@ -21,6 +21,7 @@ mod keys;
 mod limits;
 mod master_data;
 mod matrix;
+mod metrics;
 mod motion;
 mod ownership;
 mod process;

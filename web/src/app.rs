@@ -6,16 +6,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use http::HeaderValue;
-use safire_actors::{Cache, Calculations, Database, Scenarios, System, database::DatabaseError};
+use safire_actors::{Cache, Calculations, Database, Scenarios, System, database::DatabaseError, slot::Places};
 use safire_domain::{Clock, Timestamp, master_data::MasterData};
+use safire_metrics::Metrics;
 use safire_store::master_data;
 
-use crate::{Limits, Problem, auth::Auth, idempotency::InFlight, roles::Roles};
+use crate::{Limits, Problem, auth::Auth, idempotency::InFlight, pace::Pace, roles::Roles};
 
 /// The cache's key of the rendered master data.
 pub(crate) const MASTER_DATA: &str = "master-data";
@@ -71,6 +72,8 @@ pub struct Handles {
     pub(crate) roles: Roles,
     pub(crate) in_flight: InFlight,
     pub(crate) settings: Settings,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) pace: Pace,
     clock: Arc<dyn Clock>,
     system: Arc<System>,
     draining: AtomicBool,
@@ -78,7 +81,14 @@ pub struct Handles {
 
 impl App {
     /// Handles on the running system.
-    pub fn new(system: Arc<System>, auth: Auth, limits: Limits, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+    pub fn new(
+        system: Arc<System>,
+        auth: Auth,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self(Arc::new(Handles {
             database: system.database.clone(),
             cache: system.cache.clone(),
@@ -89,6 +99,8 @@ impl App {
             roles: Roles::default(),
             in_flight: InFlight::default(),
             settings,
+            metrics,
+            pace: Pace::new(Instant::now()),
             clock,
             system,
             draining: AtomicBool::default(),
@@ -106,6 +118,10 @@ impl App {
 
     pub(crate) fn is_supervised(&self) -> bool {
         self.system.is_supervised()
+    }
+
+    pub(crate) fn places(&self) -> Vec<Places> {
+        self.system.places()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -39,6 +39,7 @@ use http::{
     HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, LOCATION, RETRY_AFTER},
 };
+use safire_metrics::Operation;
 use tower::ServiceBuilder;
 use tower_http::{
     compression::{Compression, CompressionLayer},
@@ -48,7 +49,7 @@ use tower_http::{
 use utoipa::{OpenApi, openapi::Paths};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::{App, Problem, auth::X_API_KEY, document, observe, problem::ProblemBody};
+use crate::{App, Problem, auth::X_API_KEY, document, limits, observe, problem::ProblemBody};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -120,8 +121,23 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     documented().1
 }
 
+/// Every operation, for the metrics.
+pub fn operations() -> Vec<Operation> {
+    let mut all = Vec::new();
+    for (route, mut item) in openapi().paths.paths {
+        for (method, _) in document::operations(&mut item) {
+            let limit = limits::own(&method, &route);
+            all.push(Operation { method: method.as_str().to_owned(), route: route.clone(), limit });
+        }
+    }
+    all
+}
+
 /// What pages of other origins may do: nothing, unless their origin is listed.
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new().vary([]);
+    }
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
