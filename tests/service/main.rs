@@ -15,6 +15,7 @@ mod description;
 mod details;
 mod drain;
 mod faults;
+mod files;
 mod health;
 mod injection;
 mod keys;

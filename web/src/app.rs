@@ -14,7 +14,7 @@ use safire_actors::{Cache, Calculations, Database, Scenarios, System, database::
 use safire_domain::{Clock, Timestamp, master_data::MasterData};
 use safire_store::master_data;
 
-use crate::{Limits, Problem, auth::Auth, idempotency::InFlight, roles::Roles};
+use crate::{Limits, Problem, auth::Auth, files::Renderer, idempotency::InFlight, roles::Roles};
 
 /// The cache's key of the rendered master data.
 pub(crate) const MASTER_DATA: &str = "master-data";
@@ -57,6 +57,7 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) roles: Roles,
     pub(crate) in_flight: InFlight,
+    pub(crate) renderer: Renderer,
     pub(crate) settings: Settings,
     clock: Arc<dyn Clock>,
     system: Arc<System>,
@@ -75,6 +76,7 @@ impl App {
             limits,
             roles: Roles::default(),
             in_flight: InFlight::default(),
+            renderer: Renderer::default(),
             settings,
             clock,
             system,

@@ -11,6 +11,7 @@ mod conditional;
 mod directory;
 mod document;
 mod extract;
+mod files;
 mod idempotency;
 pub mod limits;
 mod observe;
