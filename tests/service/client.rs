@@ -156,6 +156,22 @@ impl Client {
         self.scenario(&project, of_capacity(capacity)).await
     }
 
+    /// Sends a file to be imported.
+    pub async fn import(&self, project: &str, file: &[u8], query: &str) -> Answer {
+        let (kind, form) = form("file", file);
+        self.raw(Method::POST, &format!("/projects/{project}/import{query}"), Some(kind), form).await
+    }
+
+    /// The operation once it has ended.
+    pub async fn ends(&self, operation: &str) -> Value {
+        let path = format!("/operations/{operation}");
+        eventually("the end of an import", async || {
+            let operation = self.get(&path).await.is(200);
+            if operation["finished_at"].is_null() { Err(operation) } else { Ok(operation) }
+        })
+        .await
+    }
+
     /// Has the scenario calculated, and returns the id of the run.
     pub async fn calculate(&self, scenario: &str) -> String {
         id(&self.post(&format!("/scenarios/{scenario}/calculate"), None).await.is(202))
@@ -170,6 +186,12 @@ impl Client {
         })
         .await
     }
+}
+
+/// A form with one field that is a file, and its kind.
+pub fn form(field: &str, file: &[u8]) -> (&'static str, Vec<u8>) {
+    let head = format!("--limit\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"plants.csv\"\r\n\r\n");
+    ("multipart/form-data; boundary=limit", [head.as_bytes(), file, b"\r\n--limit--\r\n"].concat())
 }
 
 /// Only the plant's capacity, in t/yr.

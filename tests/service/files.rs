@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use safire_test_support::{TestDatabase, on_both_engines};
+use safire_test_support::on_both_engines;
 use serde_json::{Value, json};
 
 use crate::{

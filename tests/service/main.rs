@@ -4,6 +4,7 @@
 mod analyses;
 mod app;
 mod auth;
+mod batch;
 mod bodies;
 mod breakeven;
 mod calculation;
@@ -17,6 +18,7 @@ mod drain;
 mod faults;
 mod files;
 mod health;
+mod imports;
 mod injection;
 mod keys;
 mod limits;

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderValue;
-use safire_actors::{Cache, Calculations, Database, Scenarios, System, database::DatabaseError};
+use safire_actors::{Cache, Calculations, Database, Imports, Scenarios, System, database::DatabaseError};
 use safire_domain::{Clock, Timestamp, master_data::MasterData};
 use safire_store::master_data;
 
@@ -31,6 +31,10 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How long a client may take over a request's body.
     pub body_timeout: Duration,
+    /// The largest file that is imported, in bytes.
+    pub import_limit: usize,
+    /// How long a client may take over a file, and its reading.
+    pub import_timeout: Duration,
     /// How long a synchronous calculation is waited for.
     pub sync_wait: Duration,
     /// How long the rendered master data is kept.
@@ -44,6 +48,9 @@ pub struct Settings {
 impl Settings {
     /// The largest body accepted, unless configured otherwise.
     pub const BODY_LIMIT: usize = 1 << 20;
+
+    /// The largest file that is imported, unless configured otherwise.
+    pub const IMPORT_LIMIT: usize = 64 << 20;
 }
 
 /// The state that all handlers share: handles, cheap to clone.
@@ -53,6 +60,7 @@ pub struct App {
     pub(crate) cache: Cache,
     pub(crate) calculations: Calculations,
     pub(crate) scenarios: Scenarios,
+    pub(crate) imports: Imports,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
     pub(crate) roles: Roles,
@@ -72,6 +80,7 @@ impl App {
             cache: system.cache.clone(),
             calculations: system.calculations.clone(),
             scenarios: system.scenarios.clone(),
+            imports: system.imports.clone(),
             auth,
             limits,
             roles: Roles::default(),

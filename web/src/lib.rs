@@ -20,6 +20,7 @@ mod prefer;
 pub mod problem;
 mod roles;
 mod routes;
+mod upload;
 
 pub use app::{App, Settings};
 pub use client::Peer;

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::Problem;
+use crate::{Problem, routes::IMPORT};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -99,7 +99,11 @@ pub(crate) async fn in_time(
     request: Request,
     next: Next,
 ) -> Response {
-    match tokio::time::timeout(app.settings.request_timeout, next.run(request)).await {
+    let is_import = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == IMPORT);
+    let settings = &app.settings;
+    // A file is sent, then read and stored: what comes after the sending has the time of a request.
+    let time = if is_import { settings.import_timeout + settings.request_timeout } else { settings.request_timeout };
+    match tokio::time::timeout(time, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::unavailable("the request took too long").into_response(),
     }

@@ -13,9 +13,14 @@ pub(crate) struct Table(csv::Writer<Vec<u8>>);
 
 impl Table {
     pub fn new(header: &[&str]) -> Result<Self, Problem> {
-        let mut table = Self(WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new()));
+        let mut table = Self::continued();
         table.row(header)?;
         Ok(table)
+    }
+
+    /// Rows that follow others.
+    pub fn continued() -> Self {
+        Self(WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new()))
     }
 
     pub fn row<C: AsRef<str>>(&mut self, cells: &[C]) -> Result<(), Problem> {
