@@ -1,9 +1,11 @@
 //! Access tokens: JWT, HS256 and nothing else, by keys that can be rotated.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use moka::sync::Cache;
 use safire_domain::{Timestamp, UserId, user::User};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{Settings, digest};
 use crate::Problem;
@@ -22,7 +24,19 @@ pub(super) struct Tokens {
     keys: Vec<Key>,
     validation: Validation,
     life: chrono::TimeDelta,
+    /// What tokens say that have passed, by their digest: a client sends the same one many times.
+    passed: Cache<[u8; 32], Said>,
 }
+
+/// What a token of this service says.
+#[derive(Clone, Copy)]
+struct Said {
+    user: UserId,
+    expires: i64,
+}
+
+/// Tokens remembered at most.
+const REMEMBERED: u64 = 10_000;
 
 struct Key {
     id: String,
@@ -58,7 +72,8 @@ impl Tokens {
         // The service's own clock decides, below.
         validation.validate_exp = false;
         let secrets = std::iter::once(&settings.secret).chain(&settings.previous_secrets);
-        Self { keys: secrets.map(Key::new).collect(), validation, life: settings.access_token_life }
+        let passed = Cache::new(REMEMBERED);
+        Self { keys: secrets.map(Key::new).collect(), validation, life: settings.access_token_life, passed }
     }
 
     /// The keys, the one that signs first.
@@ -81,12 +96,22 @@ impl Tokens {
     }
 
     pub fn read(&self, token: &str, now: Timestamp) -> Result<UserId, Problem> {
-        let claims =
-            self.claims(token).ok_or_else(|| Problem::unauthorized("the access token is not one of this service's"))?;
-        if claims.exp.saturating_add(LEEWAY) <= now.timestamp() {
+        let said =
+            self.said(token).ok_or_else(|| Problem::unauthorized("the access token is not one of this service's"))?;
+        if said.expires.saturating_add(LEEWAY) <= now.timestamp() {
             return Err(Problem::unauthorized("the access token has expired"));
         }
-        Ok(claims.sub)
+        Ok(said.user)
+    }
+
+    fn said(&self, token: &str) -> Option<Said> {
+        let digest = Sha256::digest(token).into();
+        self.passed.get(&digest).or_else(|| {
+            let claims = self.claims(token)?;
+            let said = Said { user: claims.sub, expires: claims.exp };
+            self.passed.insert(digest, said);
+            Some(said)
+        })
     }
 
     fn claims(&self, token: &str) -> Option<Claims> {
