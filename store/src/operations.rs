@@ -270,12 +270,14 @@ pub async fn renew(connection: &mut Connection, lease: Lease) -> Result<()> {
     Ok(())
 }
 
-/// Gives back what a process holds, so that any may take it up; only one operation, if it is named.
+/// Gives back what a process holds, so that any may take it up; only one operation, if it is named: that one has
+/// stumbled, while a process that stops has not.
 pub async fn hand_back(connection: &mut Connection, owner: NodeId, operation: Option<OperationId>) -> Result<u64> {
     Ok(on!(connection, c => {
         sqlx::query(
             "UPDATE operations
-             SET state = 'queued', lease_owner = NULL, lease_until = NULL
+             SET state = 'queued', lease_owner = NULL, lease_until = NULL,
+                 stumbles = stumbles - CASE WHEN $2 IS NULL THEN 1 ELSE 0 END
              WHERE lease_owner = $1 AND state = 'running' AND ($2 IS NULL OR id = $2)",
         )
         .bind(owner.uuid())

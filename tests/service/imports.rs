@@ -213,6 +213,24 @@ on_both_engines! {
         app.stop().await;
     }
 
+    async fn an_entry_that_is_no_scenario_is_refused_by_itself(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = app.register().await;
+        let project = ana.project().await;
+        let good = r#"{"name":"A","process":"HEFA","feedstock":"UCO","country":"USA"}"#;
+        let deep = format!("{}{}", r#"{"inputs":"#.repeat(5000), "}".repeat(5000));
+        let deep = deep.replace("\":}", "\":{}}");
+        let huge = good.replace('}', r#","inputs":{"economics":{"tax_rate":{"value":1e999,"unit":"%"}}}}"#);
+        let file = format!("[{good}, 7, [], null, {deep}, {huge}, {{\"name\": \"=1+1\"}}, {good}]");
+        let ended = ana.ends(&id(&ana.import(&project, file.as_bytes(), "").await.is(202))).await;
+        assert_eq!((&ended["created"], &ended["refused"]), (&json!(2), &json!(6)), "{ended}");
+        let refused = ana.get(&format!("/operations/{}/refused", id(&ended))).await.is(200);
+        let lines: Vec<_> = refused["items"].as_array().unwrap().iter().map(|row| &row["line"]).collect();
+        assert_eq!(lines, [2, 3, 4, 5, 6, 7]);
+        assert_eq!(refused["items"][4]["errors"][0]["code"], "not_finite");
+        app.stop().await;
+    }
+
     async fn a_file_that_is_sent_again_is_imported_once(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let ana = app.register().await;

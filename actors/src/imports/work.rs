@@ -106,6 +106,7 @@ impl Work {
         loop {
             let next = || self.database.read(move |c| Box::pin(operations::next(c, grip, most)));
             let (access, next) = self.lasting(cancel, next).await?.ok_or(Stop::Lost)?;
+            self.context.pass("import");
             match next {
                 Next::Chunk(chunk) => self.make(grip, access, chunk, cancel).await?,
                 Next::Scenarios(scenarios) => self.calculate(grip, access, &scenarios, cancel).await?,

@@ -43,7 +43,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// A file.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only described")]
 struct ImportForm {
     /// CSV, JSON or XLSX; it is told by its beginning.
