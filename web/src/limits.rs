@@ -155,10 +155,10 @@ impl Inner {
 
 /// Counts a request, and refuses it when its limit is reached.
 pub(crate) async fn limit(app: &App, mut request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default().to_owned();
-    if !path.starts_with("/api/") {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let Some(path) = path.as_ref().map(MatchedPath::as_str).filter(|path| path.starts_with(API)) else {
         return next.run(request).await;
-    }
+    };
     let limits = Arc::clone(&app.limits.0);
     let address = client::address(request.extensions(), request.headers(), &limits.trusted_proxies);
     let address = Subject::address(address);
@@ -167,7 +167,7 @@ pub(crate) async fn limit(app: &App, mut request: Request, next: Next) -> Respon
     request.extensions_mut().insert(Authenticated(known));
 
     let mut told = Told::default();
-    for (limit, subject) in limits.of(request.method(), &path, address, caller) {
+    for (limit, subject) in limits.of(request.method(), path, address, caller) {
         let decision = limit.take(subject).await;
         told.add(limit.rule(), decision);
         if !decision.allowed {

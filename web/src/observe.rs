@@ -48,7 +48,7 @@ async fn observed(request: Request, answer: impl AsyncFnOnce(Request) -> Respons
     let trace = traceparent(request.headers()).unwrap_or_else(|| id.clone());
     let method = request.method().clone();
     let is_read = request.method().is_safe();
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
     let span = tracing::info_span!("request", request.id = %id, trace_id = trace, %method, route);
     let work = async {
         let begun = Instant::now();
