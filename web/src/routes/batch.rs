@@ -11,7 +11,7 @@ use safire_store::{access::Written, idempotency, scenarios};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use super::{scenarios::not_inserted, view::ScenarioView};
 use crate::{
