@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use error::{ConfigError, Origin};
 pub use layers::{ConfigArgs, environment};
 pub use sections::{
-    Admin, Auth, Cache, Calculations, Database, Http, Limits, Log, LogFormat, Metrics, Registration, Shutdown,
+    Admin, Auth, Cache, Calculations, Database, Http, Imports, Limits, Log, LogFormat, Metrics, Registration, Shutdown,
 };
 pub use url::SecretUrl;
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub cache: Cache,
     /// The threads that calculate.
     pub calculations: Calculations,
+    /// Files of scenarios.
+    pub imports: Imports,
     /// Accounts, passwords and tokens.
     pub auth: Auth,
     /// How often clients may ask.
@@ -66,6 +68,7 @@ impl Default for Config {
             database: Database::default(),
             cache: Cache::default(),
             calculations: Calculations::default(),
+            imports: Imports::default(),
             auth: Auth::default(),
             limits: Limits::default(),
             admin: Admin::default(),

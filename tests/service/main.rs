@@ -4,6 +4,7 @@
 mod analyses;
 mod app;
 mod auth;
+mod batch;
 mod bodies;
 mod breakeven;
 mod calculation;
@@ -15,7 +16,9 @@ mod description;
 mod details;
 mod drain;
 mod faults;
+mod files;
 mod health;
+mod imports;
 mod injection;
 mod keys;
 mod limits;

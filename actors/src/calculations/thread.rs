@@ -15,12 +15,10 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{Compute, cancelled, panicked};
+use crate::priority;
 
 /// How long a calculation has a thread before others have their turn.
 const SLICE: Duration = Duration::from_millis(8);
-
-/// How much less a calculation counts than a request, when both want a processor.
-const NICENESS: i32 = 10;
 
 /// A calculation, as far as it has come.
 pub(super) enum Work {
@@ -124,11 +122,7 @@ impl Thread {
     pub fn spawn(compute: Arc<Compute>) -> std::io::Result<Self> {
         let (requests, inbox) = mpsc::channel::<Request>();
         std::thread::Builder::new().name("calculation".into()).spawn(move || {
-            // On Linux a thread has a niceness of its own. Without it the service is the same, only slower to
-            // answer while it calculates.
-            if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-                tracing::warn!(%error, "calculations run at the priority of requests");
-            }
+            priority::yield_to_requests();
             for (work, cancel, reply) in inbox {
                 let slice = catch_unwind(AssertUnwindSafe(|| work.slice(&*compute, &cancel)));
                 let _ = reply.send(slice.unwrap_or_else(|_| Slice::failed(panicked())));
