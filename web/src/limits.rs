@@ -170,10 +170,10 @@ impl Inner {
 
 /// Counts a request, and refuses it when its limit is reached.
 pub(crate) async fn limit(app: &App, mut request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default().to_owned();
-    if !path.starts_with("/api/") {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let Some(path) = path.as_ref().map(MatchedPath::as_str).filter(|path| path.starts_with(API)) else {
         return next.run(request).await;
-    }
+    };
     let limits = Arc::clone(&app.limits.0);
     let address = client::address(request.extensions(), request.headers(), &limits.trusted_proxies);
     let address = Subject::address(address);
@@ -182,11 +182,11 @@ pub(crate) async fn limit(app: &App, mut request: Request, next: Next) -> Respon
     request.extensions_mut().insert(Authenticated(known));
 
     let mut told = Told::default();
-    for (limit, subject) in limits.of(request.method(), &path, address, caller) {
+    for (limit, subject) in limits.of(request.method(), path, address, caller) {
         let decision = limit.take(subject).await;
         told.add(limit.rule(), decision);
         if !decision.allowed {
-            app.metrics.http.refused(limit.rule().name, request.method().as_str(), &path);
+            app.metrics.http.refused(limit.rule().name, request.method().as_str(), path);
             tracing::info!(limit = limit.rule().name, "a request was refused by a rate limit");
             let detail = "too many requests; wait as long as Retry-After says";
             let mut refusal = Problem::too_many("rate_limited", detail, decision.retry_after).into_response();

@@ -8,7 +8,7 @@ use safire_actors::{cache::Health, database::Stats, slot::Places};
 use safire_store::schema;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     App,
@@ -16,7 +16,10 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(detail))
+    OpenApiRouter::new()
+        .routes(utoipa_axum::routes!(live))
+        .routes(utoipa_axum::routes!(ready))
+        .routes(utoipa_axum::routes!(detail))
 }
 
 /// A yes or no.

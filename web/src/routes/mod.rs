@@ -1,5 +1,11 @@
 //! The routes, one file per group.
 
+/// Like [`utoipa_axum::routes`], at [`document::API`]. A nested router would cost each request a copy of its URI.
+macro_rules! routes {
+    ($($handler:path),+ $(,)?) => {
+        $crate::routes::at_api(utoipa_axum::routes!($($handler),+))
+    };
+}
 mod asked;
 mod auth;
 mod breakeven;
@@ -40,8 +46,8 @@ use tower_http::{
     cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer},
     sensitive_headers::{SetSensitiveRequestHeaders, SetSensitiveRequestHeadersLayer},
 };
-use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::{OpenApi, openapi::Paths};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::{App, Problem, auth::X_API_KEY, document, limits, observe, problem::ProblemBody};
 
@@ -98,10 +104,16 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(default_sets::routes())
         .merge(prices::routes())
         .merge(cache::routes());
-    let all = OpenApiRouter::with_openapi(Document::openapi()).nest(document::API, api).merge(health::routes());
+    let all = OpenApiRouter::with_openapi(Document::openapi()).merge(api).merge(health::routes());
     let (router, mut described) = all.split_for_parts();
     document::complete(&mut described);
     (router, described)
+}
+
+fn at_api((schemas, paths, handlers): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let mut all = Paths::new();
+    all.paths = paths.paths.into_iter().map(|(path, item)| (format!("{}{path}", document::API), item)).collect();
+    (schemas, all, handlers)
 }
 
 /// The description of the API, made from the routes.
