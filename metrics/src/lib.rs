@@ -22,7 +22,8 @@ pub use metrics::{Counter, Gauge, Histogram};
 use instrument::Instrument;
 
 /// The actors under the root supervisor.
-pub const ACTORS: &[&str] = &["database", "database writer", "heartbeat", "cache", "calculations", "scenarios"];
+pub const ACTORS: &[&str] =
+    &["database", "database writer", "heartbeat", "cache", "calculations", "scenarios", "imports"];
 
 /// What is cached by name; all other keys count as `other`.
 pub const CACHES: &[&str] = &["master-data", "users-dict", "other"];
