@@ -155,7 +155,19 @@ impl Key {
         }
     }
 
-    fn variables(&self) -> Vec<(String, Form)> {
+    /// What values it takes, in few words.
+    pub fn allowed(&self) -> String {
+        match &self.kind {
+            Kind::Number(range) => format!("{} to {}", range.start(), range.end()),
+            Kind::Flag => "true, false".to_owned(),
+            Kind::Text(_) => "text".to_owned(),
+            Kind::Secret(_) => "secret".to_owned(),
+            Kind::List(_) => "texts".to_owned(),
+            Kind::Secrets(_) => "secrets".to_owned(),
+        }
+    }
+
+    pub fn variables(&self) -> Vec<(String, Form)> {
         let own = format!("SAFIRE_{}", self.path.to_uppercase().replace('.', "__"));
         let mut variables = vec![(own.clone(), Form::Toml)];
         variables.extend(self.alias.map(|alias| (alias.to_owned(), Form::Plain)));

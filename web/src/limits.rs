@@ -186,7 +186,7 @@ pub(crate) async fn limit(app: &App, mut request: Request, next: Next) -> Respon
         let decision = limit.take(subject).await;
         told.add(limit.rule(), decision);
         if !decision.allowed {
-            app.metrics.http.refused(limit.rule().name, request.method().as_str(), &path);
+            app.metrics.http.refused(limit.rule().name, request.method().as_str(), path);
             tracing::info!(limit = limit.rule().name, "a request was refused by a rate limit");
             let detail = "too many requests; wait as long as Retry-After says";
             let mut refusal = Problem::too_many("rate_limited", detail, decision.retry_after).into_response();

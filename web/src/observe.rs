@@ -14,6 +14,7 @@ use axum::{
 };
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use safire_actors::Origin;
 use safire_metrics::Gauge;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -24,13 +25,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-tokio::task_local! {
-    static TRACE: String;
-}
-
 /// The trace that the request being answered is part of: the caller's, or else the request's own id.
 pub(crate) fn trace_id() -> String {
-    TRACE.try_with(Clone::clone).unwrap_or_default()
+    Origin::current().map(|origin| origin.trace().to_owned()).unwrap_or_default()
 }
 
 /// What is around every handler. One layer: each would cost every request a clone of all that it wraps.
@@ -68,7 +65,7 @@ async fn observed(app: &App, request: Request, answer: impl AsyncFnOnce(Request)
         }
         response
     };
-    TRACE.scope(trace, work.instrument(span)).await
+    Origin::new(id.clone(), trace).scope(work.instrument(span)).await
 }
 
 /// Routes that wait for a calculation when they are asked to: how long that takes says nothing about the service.
