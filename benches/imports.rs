@@ -143,24 +143,26 @@ struct Server {
 impl Server {
     fn start(files: &std::path::Path, database: &TestDatabase) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_safire"));
-        command.args(["--port", "0", "--set", "log.format=json", "--set", "log.filter=info", "--data-dir"]).arg(files);
+        command.args(["--port", "0", "--set", "metrics.port=0", "--set", "log.format=json", "--data-dir"]).arg(files);
+        command.env_clear();
         for limit in ["LOGIN_PER_MINUTE", "REQUESTS_PER_MINUTE"] {
             command.env(format!("SAFIRE_LIMITS__{limit}"), "0");
         }
         command
             .env("DATABASE_URL", database.url())
-            .env_remove("REDIS_URL")
             .env("SAFIRE_JWT_SECRET", "a key that only the benchmarks of Safire know")
             .env("SAFIRE_ADMIN_EMAIL", ADMIN.0)
             .env("SAFIRE_ADMIN_PASSWORD", ADMIN.1);
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let mut log = BufReader::new(process.stderr.take().expect("a pipe"));
-        let mut line = String::new();
+        let mut said = String::new();
         let address = loop {
-            line.clear();
-            assert!(log.read_line(&mut line).expect("a log") > 0, "the program ended before it was ready");
-            if let Some((_, rest)) = line.split_once("\"address\":\"") {
-                break rest.split('"').next().unwrap_or_default().to_owned();
+            let before = said.len();
+            let read = log.read_line(&mut said).expect("a log");
+            assert!(read > 0, "the program ended before it was ready: {said}");
+            let entry: Value = serde_json::from_str(&said[before..]).unwrap_or_default();
+            if let Some(address) = entry["address"].as_str().filter(|_| said[before..].contains("safire is ready")) {
+                break address.to_owned();
             }
         };
         // Keep the pipe empty, so that logging never waits.
