@@ -8,6 +8,7 @@ pub mod breakeven;
 pub mod clock;
 pub mod comparison;
 pub mod details;
+pub mod event;
 pub mod ids;
 pub mod key;
 pub mod lifecycle;

@@ -6,6 +6,7 @@
 pub mod access;
 mod connection;
 mod error;
+pub mod events;
 pub mod idempotency;
 pub mod keys;
 pub mod logins;
