@@ -29,3 +29,37 @@ CREATE TABLE event_marks (
 );
 
 INSERT INTO event_marks (name, tx, n) VALUES ('removed', 0, 0), ('published', 0, 0);
+
+-- What lets a page open one stream, once, where it cannot send its token.
+CREATE TABLE event_tickets (
+    hash TEXT PRIMARY KEY,
+    user_id UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    session_id UUID,
+    key_id UUID,
+    ends_at TIMESTAMPTZ,
+    expires_at TIMESTAMPTZ NOT NULL
+);
+
+-- How far messages of other systems were taken in: written in the transaction that does what they say.
+CREATE TABLE feed_offsets (
+    topic TEXT NOT NULL,
+    part BIGINT NOT NULL,
+    next BIGINT NOT NULL,
+    PRIMARY KEY (topic, part)
+);
+
+-- The process that publishes events, until its time is over. On SQLite there is only one.
+CREATE TABLE feed_publisher (
+    id BIGINT PRIMARY KEY CHECK (id = 1),
+    owner UUID,
+    until TIMESTAMPTZ
+);
+
+INSERT INTO feed_publisher (id) VALUES (1);
+
+-- The newest alerts; older ones are removed.
+CREATE TABLE alerts (
+    id UUID PRIMARY KEY,
+    at TIMESTAMPTZ NOT NULL,
+    body JSONB NOT NULL
+);

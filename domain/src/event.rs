@@ -12,6 +12,8 @@ use crate::{
     ProjectId, RunId, ScenarioId, Timestamp, UserId,
     lifecycle::{StatusName, names},
     name::ZoneId,
+    run::Advance,
+    user::{Access, Role},
 };
 
 /// What happened.
@@ -177,6 +179,196 @@ pub struct Event {
     pub zone: Option<ZoneId>,
 }
 
+impl Event {
+    /// What it is about.
+    pub fn about(&self) -> About {
+        let NewEvent { owner, project, scenario, run, operation, .. } = self.what;
+        About { owner, zone: self.zone.clone(), project, scenario, run, operation }
+    }
+
+    /// The event as it is told.
+    pub fn message(&self) -> EventMessage {
+        let NewEvent { at, kind, owner: _, project, scenario, run, operation, status, version, body } =
+            self.what.clone();
+        EventMessage {
+            id: self.place.to_string(),
+            topic: kind.topic(),
+            event: kind,
+            time: at,
+            project_id: project,
+            scenario_id: scenario,
+            run_id: run,
+            operation_id: operation,
+            status,
+            version,
+            data: body,
+        }
+    }
+}
+
+/// What an event, or the progress of an operation, is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// Whose it is; without one, everybody's.
+    pub owner: Option<UserId>,
+    /// The zone that they are in.
+    pub zone: Option<ZoneId>,
+    /// The project.
+    pub project: Option<ProjectId>,
+    /// The scenario.
+    pub scenario: Option<ScenarioId>,
+    /// The run.
+    pub run: Option<RunId>,
+    /// The operation.
+    pub operation: Option<Uuid>,
+}
+
+/// Who is told, and what they may see now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Viewer {
+    /// The user.
+    pub user: UserId,
+    /// Their role.
+    pub role: Role,
+    /// Their zone.
+    pub zone: Option<ZoneId>,
+}
+
+impl Viewer {
+    /// What they may see.
+    pub fn access(&self) -> Access {
+        Access { user: self.user, role: self.role }
+    }
+
+    /// Whether they may be told of it: as they may read projects, for everybody's they may.
+    pub fn sees(&self, about: &About) -> bool {
+        let Some(owner) = about.owner else { return true };
+        owner == self.user || self.access().is_admin() || (self.zone.is_some() && self.zone == about.zone)
+    }
+}
+
+/// Which events somebody asks for: all of those that are about what it names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only of this project.
+    pub project: Option<ProjectId>,
+    /// Only of this scenario.
+    pub scenario: Option<ScenarioId>,
+    /// Only of this operation; a calculation is the operation with the id of its run.
+    pub operation: Option<Uuid>,
+}
+
+impl Filter {
+    /// Whether it asks for what is about this.
+    pub fn matches(&self, about: &About) -> bool {
+        fn fits<T: PartialEq>(wanted: Option<T>, given: Option<T>) -> bool {
+            wanted.is_none() || wanted == given
+        }
+        fits(self.project, about.project)
+            && fits(self.scenario, about.scenario)
+            && fits(self.operation, about.operation)
+    }
+}
+
+/// An event as it is told: on live streams, and to other systems.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "812-1", "type": "operation_complete", "event": "calculated", "time": "2026-11-20T09:30:00Z",
+    "project_id": "01a1f914-e4c8-7d26-be8e-d1e3f79d9011", "scenario_id": "01a1f914-e4d2-7c41-9f0b-0f6c3f1f9a52",
+    "run_id": "01a1f914-e4d9-7bd0-8a1e-7d4f5a0c2b63", "operation_id": "01a1f914-e4d9-7bd0-8a1e-7d4f5a0c2b63",
+    "status": "calculated", "version": 3, "data": { "lcop_usd_per_t": 1495.81, "npv_usd": 3224127521.0 },
+}))]
+pub struct EventMessage {
+    /// Its place among all events; later ones are not always larger as text.
+    pub id: String,
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub topic: Topic,
+    /// What happened.
+    pub event: Kind,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    /// The project that it happened in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<ProjectId>,
+    /// The scenario that it happened to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scenario_id: Option<ScenarioId>,
+    /// The run that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+    /// The operation that it belongs to: of a calculation, the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<Uuid>,
+    /// The scenario's status after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusName>,
+    /// The scenario's version after it: it grows with each change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+    /// What else there is to tell.
+    pub data: Map<String, Value>,
+}
+
+/// How far an operation is, as it is told.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(example = json!({
+    "type": "progress_update", "time": "2026-11-20T09:30:00Z",
+    "project_id": "01a1f914-e4c8-7d26-be8e-d1e3f79d9011", "scenario_id": "01a1f914-e4d2-7c41-9f0b-0f6c3f1f9a52",
+    "run_id": "01a1f914-e4d9-7bd0-8a1e-7d4f5a0c2b63", "operation_id": "01a1f914-e4d9-7bd0-8a1e-7d4f5a0c2b63",
+    "stage": "samples", "done": 250000, "total": 1000000, "percent": 25.0, "remaining_s": 4.5,
+}))]
+pub struct ProgressMessage {
+    /// `progress_update`.
+    #[serde(rename = "type")]
+    pub topic: Topic,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    /// The project that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<ProjectId>,
+    /// The scenario that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scenario_id: Option<ScenarioId>,
+    /// The run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+    /// The operation: of a calculation, the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<Uuid>,
+    /// What is being done.
+    pub stage: String,
+    /// Pieces of work done.
+    pub done: i64,
+    /// Pieces of work in all.
+    pub total: i64,
+    /// The share of the work that is done, in percent.
+    pub percent: f64,
+    /// How long it will take from now on, in seconds, if it goes on as it did.
+    pub remaining_s: Option<f64>,
+}
+
+impl ProgressMessage {
+    /// How far it was at `now`.
+    pub fn new(about: &About, advance: &Advance, now: Timestamp) -> Self {
+        Self {
+            topic: Topic::ProgressUpdate,
+            time: now,
+            project_id: about.project,
+            scenario_id: about.scenario,
+            run_id: about.run,
+            operation_id: about.operation,
+            stage: advance.stage.clone(),
+            done: advance.done,
+            total: advance.total,
+            percent: advance.percent(),
+            remaining_s: advance.remaining_s(now),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,5 +381,37 @@ mod tests {
         for text in ["", "7", "7-", "-7-1", "7--1", "+7-1", "7-1-1", "99999999999999999999-1", "a-b"] {
             assert_eq!(text.parse::<Place>(), Err(NoPlace), "{text}");
         }
+    }
+
+    #[test]
+    fn a_viewer_sees_their_own_their_zones_and_what_is_for_everybody() {
+        let [me, other] = [0, 1].map(|_| UserId::new(Timestamp::UNIX_EPOCH));
+        let zone = |id: &str| Some(id.parse::<ZoneId>().expect("a zone's id"));
+        let viewer = |role, zone| Viewer { user: me, role, zone };
+        let about = |owner, zone| About { owner, zone, ..About::default() };
+        let (analyst, zoneless) = (viewer(Role::Analyst, zone("north")), viewer(Role::Analyst, None));
+        #[rustfmt::skip]
+        let table = [
+            (about(Some(me), None),             true,  true),
+            (about(Some(other), zone("north")), true,  false),
+            (about(Some(other), zone("south")), false, false),
+            (about(Some(other), None),          false, false),
+            (about(None, None),                 true,  true),
+        ];
+        for (about, in_zone, without) in table {
+            assert_eq!((analyst.sees(&about), zoneless.sees(&about)), (in_zone, without), "{about:?}");
+            assert!(viewer(Role::Admin, None).sees(&about));
+        }
+    }
+
+    #[test]
+    fn a_filter_asks_for_all_that_is_about_what_it_names() {
+        let now = Timestamp::UNIX_EPOCH;
+        let (project, scenario) = (ProjectId::new(now), ScenarioId::new(now));
+        let about = About { project: Some(project), scenario: Some(scenario), ..About::default() };
+        assert!(Filter::default().matches(&about));
+        assert!(Filter { project: Some(project), ..Filter::default() }.matches(&about));
+        assert!(!Filter { project: Some(ProjectId::new(now)), ..Filter::default() }.matches(&about));
+        assert!(!Filter { project: Some(project), operation: Some(Uuid::nil()), ..Filter::default() }.matches(&about));
     }
 }

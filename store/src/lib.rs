@@ -17,6 +17,7 @@ pub mod runs;
 pub mod scenarios;
 pub mod schema;
 pub mod sessions;
+pub mod streams;
 pub mod users;
 pub mod window;
 pub mod zones;
