@@ -15,7 +15,7 @@ use rand::RngExt;
 use safire_actors::{
     Context, Faults, System, cache,
     calculations::{self, Compute},
-    database,
+    database, events,
     limits::{RedisRates, Shared},
     scenarios,
     supervisor::Policy,
@@ -319,6 +319,7 @@ fn system_settings(config: &Config, target: Target, parts: &Parts) -> anyhow::Re
             compute: Arc::clone(&parts.compute),
         },
         scenarios: scenarios::Settings { queue: QUEUE, deadline: acquire_timeout + statement_timeout },
+        events: events::Settings { queue: QUEUE, deadline: acquire_timeout + statement_timeout, published: false },
         policy: parts.policy,
     })
 }

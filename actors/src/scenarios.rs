@@ -27,6 +27,7 @@ use crate::{
     calculations::{Calculations, Place},
     context::Context,
     database::{Database, DatabaseError},
+    events::Events,
     heartbeat::{BEATS, Hold},
     scenario::{self, ScenarioActor},
     slot::{Reply, Slot, Unavailable, Why},
@@ -105,8 +106,10 @@ impl Scenarios {
         database: &Database,
         calculations: &Calculations,
         hold: &Hold,
+        events: &Events,
     ) -> (Self, Child) {
         let slot = Slot::new("scenarios", settings.queue, settings.deadline);
+        let events = events.clone();
         let (context, database, pool, hold) = (context.clone(), database.clone(), calculations.clone(), hold.clone());
         let lived = AtomicBool::new(false);
         let child = Child::new(slot.clone(), move || {
@@ -115,6 +118,7 @@ impl Scenarios {
                 database: database.clone(),
                 calculations: pool.clone(),
                 hold: hold.clone(),
+                events: events.clone(),
                 claims: TaskTracker::new(),
                 lived_before: lived.swap(true, Ordering::Relaxed),
             };
@@ -172,6 +176,7 @@ struct Registry {
     database: Database,
     calculations: Calculations,
     hold: Hold,
+    events: Events,
     /// Claims on their way to the database.
     claims: TaskTracker,
     /// Whether this process had a registry before, which may have had runs in hand.
@@ -326,6 +331,7 @@ impl Registry {
             context: self.context.clone(),
             database: self.database.clone(),
             calculations: self.calculations.clone(),
+            events: self.events.clone(),
             on_rest,
         };
         Ok(Actor::spawn_linked(None, actor, (), myself.get_cell()).await?.0)

@@ -10,6 +10,7 @@ use crate::{
     calculations::{self, Calculations},
     context::Context,
     database::{self, Database},
+    events::{self, Events},
     heartbeat::{Hold, heartbeat},
     scenarios::{self, Drained, Scenarios},
     slot::{Slot, Unavailable},
@@ -27,6 +28,8 @@ pub struct Settings {
     pub calculations: calculations::Settings,
     /// The registry of scenarios.
     pub scenarios: scenarios::Settings,
+    /// The events.
+    pub events: events::Settings,
     /// How failed actors are restarted.
     pub policy: Policy,
 }
@@ -41,6 +44,8 @@ pub struct System {
     pub calculations: Calculations,
     /// The registry of scenarios.
     pub scenarios: Scenarios,
+    /// The events.
+    pub events: Events,
     /// What is known about the lease on this process's runs.
     pub hold: Hold,
     supervisor: Slot<Message>,
@@ -57,7 +62,9 @@ impl System {
         children.push(child);
         let (calculations, child) = Calculations::new(&settings.calculations, context);
         children.push(child);
-        let (scenarios, child) = Scenarios::new(settings.scenarios, context, &database, &calculations, &hold);
+        let (events, child) = Events::new(settings.events, context, &database, &hold);
+        children.push(child);
+        let (scenarios, child) = Scenarios::new(settings.scenarios, context, &database, &calculations, &hold, &events);
         children.push(child);
 
         let exhausted = CancellationToken::new();
@@ -65,7 +72,7 @@ impl System {
         let (actor, _): (ActorRef<Message>, _) = Actor::spawn(None, root, children).await?;
         let supervisor = Slot::new("supervisor", 1, STOP_DEADLINE);
         supervisor.fill(actor);
-        Ok(Self { database, cache, calculations, scenarios, hold, supervisor, exhausted })
+        Ok(Self { database, cache, calculations, scenarios, events, hold, supervisor, exhausted })
     }
 
     /// Cancelled when an actor has failed more often than restarting can cure: the process should

@@ -64,11 +64,13 @@ pub enum Topic {
     OperationComplete,
     /// Operators are to be alerted.
     Alert,
+    /// Events that were asked for are no longer kept: read the resources again.
+    Reset,
 }
 
 names!(Topic {
     Scenario => "scenario", ProgressUpdate => "progress_update", LogEntry => "log_entry",
-    OperationComplete => "operation_complete", Alert => "alert",
+    OperationComplete => "operation_complete", Alert => "alert", Reset => "reset",
 });
 
 impl Kind {
@@ -183,7 +185,7 @@ impl Event {
     /// What it is about.
     pub fn about(&self) -> About {
         let NewEvent { owner, project, scenario, run, operation, .. } = self.what;
-        About { owner, zone: self.zone.clone(), project, scenario, run, operation }
+        About { topic: Some(self.what.kind.topic()), owner, zone: self.zone.clone(), project, scenario, run, operation }
     }
 
     /// The event as it is told.
@@ -209,6 +211,8 @@ impl Event {
 /// What an event, or the progress of an operation, is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
+    /// The kind of message.
+    pub topic: Option<Topic>,
     /// Whose it is; without one, everybody's.
     pub owner: Option<UserId>,
     /// The zone that they are in.
@@ -250,6 +254,8 @@ impl Viewer {
 /// Which events somebody asks for: all of those that are about what it names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// Only messages of this kind.
+    pub topic: Option<Topic>,
     /// Only of this project.
     pub project: Option<ProjectId>,
     /// Only of this scenario.
@@ -264,7 +270,8 @@ impl Filter {
         fn fits<T: PartialEq>(wanted: Option<T>, given: Option<T>) -> bool {
             wanted.is_none() || wanted == given
         }
-        fits(self.project, about.project)
+        fits(self.topic, about.topic)
+            && fits(self.project, about.project)
             && fits(self.scenario, about.scenario)
             && fits(self.operation, about.operation)
     }
@@ -309,6 +316,18 @@ pub struct EventMessage {
     pub version: Option<i64>,
     /// What else there is to tell.
     pub data: Map<String, Value>,
+}
+
+/// Word that events are missing before this one, as it is told.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(example = json!({ "type": "reset", "time": "2026-11-20T09:30:00Z" }))]
+pub struct ResetMessage {
+    /// `reset`.
+    #[serde(rename = "type")]
+    pub topic: Topic,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
 }
 
 /// How far an operation is, as it is told.

@@ -2,7 +2,7 @@
 
 use safire_domain::{
     KeyId, SessionId, Timestamp, UserId,
-    event::{About, Viewer},
+    event::{About, Topic, Viewer},
     name::ZoneId,
     run::Advance,
     user::Role,
@@ -175,6 +175,7 @@ pub async fn running(connection: &mut Connection, limit: i64) -> Result<Vec<(Abo
     rows.into_iter()
         .map(|row| {
             let about = About {
+                topic: Some(Topic::ProgressUpdate),
                 owner: Some(row.owner_id.into()),
                 zone: zone_of(row.zone_id)?,
                 project: Some(row.project_id.into()),

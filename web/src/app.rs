@@ -1,18 +1,13 @@
 //! What handlers work with.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use safire_actors::{Cache, Calculations, Database, Scenarios, System, database::DatabaseError};
+use safire_actors::{Cache, Calculations, Database, Events, Scenarios, System, database::DatabaseError};
 use safire_domain::{Clock, Timestamp, master_data::MasterData};
 use safire_store::master_data;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Limits, Problem, auth::Auth, idempotency::InFlight, roles::Roles};
 
@@ -53,6 +48,7 @@ pub struct App {
     pub(crate) cache: Cache,
     pub(crate) calculations: Calculations,
     pub(crate) scenarios: Scenarios,
+    pub(crate) events: Events,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
     pub(crate) roles: Roles,
@@ -60,7 +56,7 @@ pub struct App {
     pub(crate) settings: Settings,
     clock: Arc<dyn Clock>,
     system: Arc<System>,
-    draining: Arc<AtomicBool>,
+    draining: CancellationToken,
 }
 
 impl App {
@@ -71,6 +67,7 @@ impl App {
             cache: system.cache.clone(),
             calculations: system.calculations.clone(),
             scenarios: system.scenarios.clone(),
+            events: system.events.clone(),
             auth,
             limits,
             roles: Roles::default(),
@@ -78,17 +75,22 @@ impl App {
             settings,
             clock,
             system,
-            draining: Arc::default(),
+            draining: CancellationToken::new(),
         }
     }
 
-    /// From now on the service reports that it is not ready.
+    /// From now on the service reports that it is not ready, and live streams end.
     pub fn begin_drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.is_cancelled()
+    }
+
+    /// Returns when the service is about to stop.
+    pub(crate) async fn drains(&self) {
+        self.draining.cancelled().await;
     }
 
     pub(crate) fn is_supervised(&self) -> bool {

@@ -13,6 +13,7 @@ mod document;
 mod extract;
 mod idempotency;
 pub mod limits;
+mod live;
 mod observe;
 mod page;
 mod prefer;

@@ -1,7 +1,8 @@
 //! Access tokens: JWT, HS256 and nothing else, by keys that can be rotated.
 
+use chrono::DateTime;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use safire_domain::{Timestamp, UserId, user::User};
+use safire_domain::{SessionId, Timestamp, UserId, user::User};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -45,8 +46,20 @@ struct Claims {
     iss: String,
     aud: String,
     sub: UserId,
+    /// The session that it was issued in; tokens of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<SessionId>,
     iat: i64,
     exp: i64,
+}
+
+/// What a token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Read {
+    pub user: UserId,
+    pub session: Option<SessionId>,
+    /// When it expires.
+    pub expires_at: Timestamp,
 }
 
 impl Tokens {
@@ -66,11 +79,12 @@ impl Tokens {
         self.keys.iter().map(Key::bytes)
     }
 
-    pub fn issue(&self, user: &User, now: Timestamp) -> Result<(String, i64), Problem> {
+    pub fn issue(&self, user: &User, session: SessionId, now: Timestamp) -> Result<(String, i64), Problem> {
         let claims = Claims {
             iss: ISSUER.into(),
             aud: AUDIENCE.into(),
             sub: user.id,
+            sid: Some(session),
             iat: now.timestamp(),
             exp: (now + self.life).timestamp(),
         };
@@ -80,13 +94,14 @@ impl Tokens {
         Ok((token.map_err(|error| Problem::defect(&error))?, self.life.num_seconds()))
     }
 
-    pub fn read(&self, token: &str, now: Timestamp) -> Result<UserId, Problem> {
+    pub fn read(&self, token: &str, now: Timestamp) -> Result<Read, Problem> {
         let claims =
             self.claims(token).ok_or_else(|| Problem::unauthorized("the access token is not one of this service's"))?;
         if claims.exp.saturating_add(LEEWAY) <= now.timestamp() {
             return Err(Problem::unauthorized("the access token has expired"));
         }
-        Ok(claims.sub)
+        let expires_at = DateTime::from_timestamp(claims.exp, 0).unwrap_or(now);
+        Ok(Read { user: claims.sub, session: claims.sid, expires_at })
     }
 
     fn claims(&self, token: &str) -> Option<Claims> {
