@@ -79,18 +79,19 @@ impl Server {
     fn safire(files: &std::path::Path, database: &TestDatabase) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_safire"));
         command.args(["--port", "0", "--set", "log.format=json", "--data-dir"]).arg(files);
-        command.env("DATABASE_URL", database.url()).env_remove("REDIS_URL");
+        command.env_clear().env("DATABASE_URL", database.url());
         command.env("SAFIRE_ADMIN_EMAIL", ADMIN.0).env("SAFIRE_ADMIN_PASSWORD", ADMIN.1);
         command
             .env("SAFIRE_LIMITS__REQUESTS_PER_MINUTE", "0")
             .env("SAFIRE_JWT_SECRET", "a secret of the benchmark, long enough for it");
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
         let mut log = BufReader::new(process.stderr.take().expect("a pipe"));
-        let mut line = String::new();
+        let mut said = String::new();
         let address = loop {
-            line.clear();
-            assert!(log.read_line(&mut line).expect("a log") > 0, "the program ended before it was ready");
-            let entry: Value = serde_json::from_str(&line).unwrap_or_default();
+            let before = said.len();
+            let read = log.read_line(&mut said).expect("a log");
+            assert!(read > 0, "the program ended before it was ready: {said}");
+            let entry: Value = serde_json::from_str(&said[before..]).unwrap_or_default();
             if let Some(address) = entry["address"].as_str() {
                 break address.parse().expect("an address");
             }

@@ -3,10 +3,8 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Router,
-    extract::Request,
-    http::{HeaderValue, Version, header::CONNECTION},
-    middleware::{self, Next},
+    Extension,
+    http::{HeaderValue, Response, header::CONNECTION},
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -20,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tower::Layer;
+use tower::{Layer, ServiceBuilder};
 
 /// What one client, and all of them, may take.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +38,7 @@ pub(crate) struct Limits {
 /// door is let in; what is idle after that is closed.
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    service: safire_web::Service,
     limits: Limits,
     stop: CancellationToken,
     patience: Duration,
@@ -50,10 +48,10 @@ pub(crate) async fn serve(
     server.http2().timer(TokioTimer::new()).keep_alive_interval(limits.header_timeout);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections));
-    let router = saying_the_last(router, stop.clone());
+    let service = ServiceBuilder::new().map_response(saying_the_last(stop.clone())).service(service);
 
     let serve = |(stream, peer, place): Accepted| {
-        let service = TowerToHyperService::new(Extension(Peer(peer)).layer(router.clone()));
+        let service = TowerToHyperService::new(Extension(Peer(peer)).layer(service.clone()));
         let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -72,20 +70,15 @@ pub(crate) async fn serve(
     }
 }
 
-/// Once it is time to stop, every answer ends its connection.
-fn saying_the_last(router: Router, stop: CancellationToken) -> Router {
-    router.layer(middleware::from_fn(move |request: Request, next: Next| {
-        let stop = stop.clone();
-        async move {
-            // A connection of HTTP/2 is told in its own way.
-            let tell = request.version() < Version::HTTP_2;
-            let mut response = next.run(request).await;
-            if tell && stop.is_cancelled() {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
+/// Once it is time to stop, every answer ends its connection. From one of HTTP/2, which is told in its own
+/// way, the header is taken away again.
+fn saying_the_last<B>(stop: CancellationToken) -> impl Fn(Response<B>) -> Response<B> + Clone {
+    move |mut response| {
+        if stop.is_cancelled() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-    }))
+        response
+    }
 }
 
 type Accepted = (TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit);

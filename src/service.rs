@@ -105,8 +105,8 @@ impl Service {
             connections: config.http.max_connections,
             linger: Duration::from_millis(config.shutdown.linger_ms),
         };
-        let router = safire_web::router(app.clone());
-        let listener = tokio::spawn(listener::serve(listener, router, limits, stop.clone(), patience));
+        let service = safire_web::service(app.clone());
+        let listener = tokio::spawn(listener::serve(listener, service, limits, stop.clone(), patience));
         let ms = begun.elapsed().as_millis();
         tracing::info!(%address, engine = system.database.engine().name(), after_ms = ms, "safire is ready");
         Ok(Self { address, app, system, stop, listener, patience })

@@ -1,6 +1,6 @@
 //! What handlers work with.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -41,9 +41,21 @@ impl Settings {
     pub const BODY_LIMIT: usize = 1 << 20;
 }
 
-/// The state that all handlers share: handles, cheap to clone.
+/// The state that all handlers share. Each layer and each handler of a request is given a clone of it: one
+/// count goes up, whatever there is in it.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Handles>);
+
+impl Deref for App {
+    type Target = Handles;
+
+    fn deref(&self) -> &Handles {
+        &self.0
+    }
+}
+
+/// Handles on all that handlers work with.
+pub struct Handles {
     pub(crate) database: Database,
     pub(crate) cache: Cache,
     pub(crate) calculations: Calculations,
@@ -62,7 +74,7 @@ pub struct App {
 impl App {
     /// Handles on the running system.
     pub fn new(system: Arc<System>, auth: Auth, limits: Limits, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        Self {
+        Self(Arc::new(Handles {
             database: system.database.clone(),
             cache: system.cache.clone(),
             calculations: system.calculations.clone(),
@@ -76,7 +88,7 @@ impl App {
             clock,
             system,
             draining: CancellationToken::new(),
-        }
+        }))
     }
 
     /// From now on the service reports that it is not ready, and live streams end.
@@ -103,8 +115,8 @@ impl App {
 
     /// The master data as JSON, from the cache or, where that does not answer, from the database.
     pub(crate) async fn master_data_json(&self) -> Result<Bytes, Problem> {
-        let load = || Box::pin(load_master_data(self.database.clone()));
-        match self.cache.get_or_load(MASTER_DATA, self.settings.master_data_ttl, load()).await {
+        let load = || load_master_data(self.database.clone());
+        match self.cache.get_or_load(MASTER_DATA, self.settings.master_data_ttl, || Box::pin(load())).await {
             Ok(Ok(json)) => Ok(json),
             Ok(Err(error)) => Err(Problem::from(&*error)),
             Err(unavailable) => {

@@ -17,8 +17,7 @@ const TTL: Duration = Duration::from_secs(3600);
 impl App {
     /// The directory, from the cache or, where that does not answer, from the database.
     pub(crate) async fn users_dict(&self) -> Result<Bytes, Problem> {
-        let load = Box::pin(names(self.database.clone()));
-        match self.cache.get_or_load_dict(USERS_DICT, TTL, load).await {
+        match self.cache.get_or_load_dict(USERS_DICT, TTL, || Box::pin(names(self.database.clone()))).await {
             Ok(Ok(json)) => Ok(json),
             Ok(Err(error)) => Err(Problem::from(&*error)),
             Err(unavailable) => {

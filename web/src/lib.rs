@@ -25,4 +25,4 @@ pub use app::{App, Settings};
 pub use client::Peer;
 pub use limits::Limits;
 pub use problem::Problem;
-pub use routes::{openapi, router};
+pub use routes::{Service, openapi, service};

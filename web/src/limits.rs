@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -154,7 +154,7 @@ impl Inner {
 }
 
 /// Counts a request, and refuses it when its limit is reached.
-pub(crate) async fn limit(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn limit(app: &App, mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default().to_owned();
     if !path.starts_with("/api/") {
         return next.run(request).await;
@@ -162,7 +162,7 @@ pub(crate) async fn limit(State(app): State<App>, mut request: Request, next: Ne
     let limits = Arc::clone(&app.limits.0);
     let address = client::address(request.extensions(), request.headers(), &limits.trusted_proxies);
     let address = Subject::address(address);
-    let known = authenticate(request.headers(), &app).await;
+    let known = authenticate(request.headers(), app).await;
     let caller = known.as_ref().map_or(address, |caller| Subject::User(caller.user));
     request.extensions_mut().insert(Authenticated(known));
 

@@ -3,19 +3,21 @@
 
 use std::{
     any::Any,
+    panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::Problem;
+use crate::{App, Problem, limits};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -30,8 +32,17 @@ pub(crate) fn trace_id() -> String {
     TRACE.try_with(Clone::clone).unwrap_or_default()
 }
 
+/// What is around every handler. One layer: each would cost every request a clone of all that it wraps.
+pub(crate) async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
+    observed(request, async |request| {
+        let answer = in_time(app.settings.request_timeout, limits::limit(&app, request, next));
+        AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(panicked)
+    })
+    .await
+}
+
 /// Gives the request its ids and logs how it ended.
-pub(crate) async fn observe(request: Request, next: Next) -> Response {
+async fn observed(request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     let id = request_id(request.headers());
     let trace = traceparent(request.headers()).unwrap_or_else(|| id.clone());
     let method = request.method().clone();
@@ -40,7 +51,7 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", request.id = %id, trace_id = trace, %method, route);
     let work = async {
         let begun = Instant::now();
-        let mut response = next.run(request).await;
+        let mut response = answer(request).await;
         log(is_read, response.status(), begun.elapsed());
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
@@ -86,7 +97,7 @@ fn request_id(headers: &HeaderMap) -> String {
 }
 
 /// The answer to a request whose handler panicked.
-pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Response {
+fn panicked(payload: Box<dyn Any + Send>) -> Response {
     let what = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let what = what.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
     tracing::error!(panic = what, "a handler panicked");
@@ -94,12 +105,8 @@ pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Response {
 }
 
 /// Ends requests that take too long.
-pub(crate) async fn in_time(
-    axum::extract::State(app): axum::extract::State<crate::App>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match tokio::time::timeout(app.settings.request_timeout, next.run(request)).await {
+async fn in_time(patience: Duration, answer: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(patience, answer).await {
         Ok(response) => response,
         Err(_) => Problem::unavailable("the request took too long").into_response(),
     }

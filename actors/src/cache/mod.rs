@@ -161,27 +161,33 @@ impl Cache {
         (Self { slot, shared, redis }, child)
     }
 
-    /// The value of `key`; when there is none, `load` makes it and it is kept for `ttl`.
-    pub async fn get_or_load(&self, key: impl Into<String>, ttl: Duration, load: Load) -> Result<Loaded, Unavailable> {
-        self.fetch(key.into(), ttl, Source::Value(load)).await
+    /// The value of `key`; when there is none, what `load` gives makes it and it is kept for `ttl`.
+    pub async fn get_or_load(
+        &self,
+        key: &str,
+        ttl: Duration,
+        load: impl FnOnce() -> Load,
+    ) -> Result<Loaded, Unavailable> {
+        self.fetch(key, ttl, || Source::Value(load())).await
     }
 
-    /// The dict `name` as a JSON object; when there is none, `load` makes it and it is kept for `ttl`:
-    /// in Redis as a hash, with its rendering beside it.
+    /// The dict `name` as a JSON object; when there is none, what `load` gives makes it and it is kept for
+    /// `ttl`: in Redis as a hash, with its rendering beside it.
     pub async fn get_or_load_dict(
         &self,
-        name: impl Into<String>,
+        name: &str,
         ttl: Duration,
-        load: LoadDict,
+        load: impl FnOnce() -> LoadDict,
     ) -> Result<Loaded, Unavailable> {
-        self.fetch(name.into(), ttl, Source::Dict(load)).await
+        self.fetch(name, ttl, || Source::Dict(load())).await
     }
 
-    async fn fetch(&self, key: String, ttl: Duration, source: Source) -> Result<Loaded, Unavailable> {
-        if let Some(value) = self.shared.local.get(&key) {
+    async fn fetch(&self, key: &str, ttl: Duration, source: impl FnOnce() -> Source) -> Result<Loaded, Unavailable> {
+        if let Some(value) = self.shared.local.get(key) {
             self.shared.counters.hit();
             return Ok(Ok(value));
         }
+        let (key, source) = (key.to_owned(), source());
         self.slot.call(|reply| Message::GetOrLoad { key, ttl, source, reply }).await
     }
 

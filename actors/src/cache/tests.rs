@@ -23,7 +23,7 @@ fn ready(value: &'static str) -> Load {
 }
 
 async fn get(cache: &Cache, load: Load) -> Bytes {
-    cache.get_or_load("key", TTL, load).await.expect("answers").expect("loads")
+    cache.get_or_load("key", TTL, || load).await.expect("answers").expect("loads")
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_load_that_an_invalidation_overtook_is_answered_but_not_kept() {
 #[tokio::test]
 async fn a_load_that_panics_fails_its_callers_and_the_next_one_loads_again() {
     let cache = cache().await;
-    let failed = cache.get_or_load("key", TTL, async { panic!("a defect") }.boxed()).await.unwrap();
+    let failed = cache.get_or_load("key", TTL, || async { panic!("a defect") }.boxed()).await.unwrap();
     assert!(failed.is_err());
     assert_eq!(get(&cache, ready("v")).await, "v");
 }

@@ -39,7 +39,7 @@ on_both_backends! {
 
     async fn a_herd_on_a_cold_key_loads_once(replica: &Replica) {
         let slow = replica.slow_load("key", "value").await;
-        let herd = (0..500).map(|_| replica.cache.get_or_load("key", TTL, replica.gives("another")));
+        let herd = (0..500).map(|_| replica.cache.get_or_load("key", TTL, || replica.gives("another")));
         let (answers, first) = tokio::join!(join_all(herd), slow.finish());
         assert_eq!(first, "value");
         for answer in answers {
@@ -66,7 +66,7 @@ on_both_backends! {
     async fn an_invalidation_that_finds_the_queue_full_takes_effect_all_the_same(replica: &Replica) {
         let slow = replica.slow_load("key", "old").await;
         // A load that begins after the invalidation gives the new value.
-        let ask = |_| Box::pin(replica.cache.get_or_load("key", TTL, replica.gives("new")));
+        let ask = |_| Box::pin(replica.cache.get_or_load("key", TTL, || replica.gives("new")));
         let mut callers: Vec<_> = (1..QUEUE).map(ask).collect();
         for caller in &mut callers {
             // Polled once, it has its place in the queue.
@@ -123,7 +123,7 @@ on_both_backends! {
     }
 
     async fn a_load_that_fails_fails_its_callers_and_the_next_one_loads_again(replica: &Replica) {
-        let failed = replica.cache.get_or_load("key", TTL, Box::pin(async { panic!("a defect") })).await.unwrap();
+        let failed = replica.cache.get_or_load("key", TTL, || Box::pin(async { panic!("a defect") })).await.unwrap();
         assert!(failed.is_err());
         assert_eq!(replica.read("key", "value").await, "value");
     }

@@ -125,13 +125,13 @@ impl Replica {
     /// The value of `key`, or `otherwise` from a load; must be answered, and soon.
     async fn read(&self, key: &str, otherwise: &str) -> String {
         let begun = Instant::now();
-        let value = self.cache.get_or_load(key, TTL, self.gives(otherwise)).await.expect("answers").expect("loads");
+        let value = self.cache.get_or_load(key, TTL, || self.gives(otherwise)).await.expect("answers").expect("loads");
         assert!(begun.elapsed() < Duration::from_secs(1), "answered after {:?}", begun.elapsed());
         String::from_utf8(value.to_vec()).expect("text")
     }
 
     async fn read_dict(&self, name: &str, otherwise: &Dict) -> String {
-        let loaded = self.cache.get_or_load_dict(name, TTL, self.gives_dict(otherwise)).await;
+        let loaded = self.cache.get_or_load_dict(name, TTL, || self.gives_dict(otherwise)).await;
         String::from_utf8(loaded.expect("answers").expect("loads").to_vec()).expect("text")
     }
 
@@ -145,7 +145,7 @@ impl Replica {
             Ok(Bytes::from(value))
         });
         let (cache, key) = (self.cache.clone(), key.to_owned());
-        let caller = tokio::spawn(async move { cache.get_or_load(key, TTL, load).await });
+        let caller = tokio::spawn(async move { cache.get_or_load(&key, TTL, || load).await });
         begun.await.expect("the load begins");
         SlowLoad { release, caller }
     }

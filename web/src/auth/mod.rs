@@ -97,7 +97,7 @@ impl Auth {
         self.0.tokens.issue(user, session, now)
     }
 
-    fn read(&self, token: &str, now: Timestamp) -> Result<token::Read, Problem> {
+    fn read(&self, token: &str, now: Timestamp) -> Result<token::Said, Problem> {
         self.0.tokens.read(token, now)
     }
 

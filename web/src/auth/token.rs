@@ -1,10 +1,12 @@
 //! Access tokens: JWT, HS256 and nothing else, by keys that can be rotated.
 
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use moka::sync::Cache;
 use safire_domain::{SessionId, Timestamp, UserId, user::User};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{Settings, digest};
 use crate::Problem;
@@ -15,15 +17,29 @@ const AUDIENCE: &str = "safire-api";
 /// The type in the header (RFC 9068): no token made for anything else passes as an access token.
 const TYPE: &str = "at+jwt";
 
-/// How far the clocks of replicas may be apart, in seconds.
-const LEEWAY: i64 = 5;
+/// How far the clocks of replicas may be apart.
+const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 
 pub(super) struct Tokens {
     /// The first one signs.
     keys: Vec<Key>,
     validation: Validation,
-    life: chrono::TimeDelta,
+    life: TimeDelta,
+    /// What tokens say that have passed, by their digest: a client sends the same one many times.
+    passed: Cache<[u8; 32], Said>,
 }
+
+/// What a token of this service says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Said {
+    pub user: UserId,
+    /// The session that it was issued in, if it names one.
+    pub session: Option<SessionId>,
+    pub expires_at: Timestamp,
+}
+
+/// Tokens remembered at most.
+const REMEMBERED: u64 = 10_000;
 
 struct Key {
     id: String,
@@ -53,15 +69,6 @@ struct Claims {
     exp: i64,
 }
 
-/// What a token says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Read {
-    pub user: UserId,
-    pub session: Option<SessionId>,
-    /// When it expires.
-    pub expires_at: Timestamp,
-}
-
 impl Tokens {
     pub fn new(settings: &Settings) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
@@ -71,7 +78,8 @@ impl Tokens {
         // The service's own clock decides, below.
         validation.validate_exp = false;
         let secrets = std::iter::once(&settings.secret).chain(&settings.previous_secrets);
-        Self { keys: secrets.map(Key::new).collect(), validation, life: settings.access_token_life }
+        let passed = Cache::new(REMEMBERED);
+        Self { keys: secrets.map(Key::new).collect(), validation, life: settings.access_token_life, passed }
     }
 
     /// The keys, the one that signs first.
@@ -94,14 +102,24 @@ impl Tokens {
         Ok((token.map_err(|error| Problem::defect(&error))?, self.life.num_seconds()))
     }
 
-    pub fn read(&self, token: &str, now: Timestamp) -> Result<Read, Problem> {
-        let claims =
-            self.claims(token).ok_or_else(|| Problem::unauthorized("the access token is not one of this service's"))?;
-        if claims.exp.saturating_add(LEEWAY) <= now.timestamp() {
+    pub fn read(&self, token: &str, now: Timestamp) -> Result<Said, Problem> {
+        let said =
+            self.said(token).ok_or_else(|| Problem::unauthorized("the access token is not one of this service's"))?;
+        if said.expires_at + LEEWAY <= now {
             return Err(Problem::unauthorized("the access token has expired"));
         }
-        let expires_at = DateTime::from_timestamp(claims.exp, 0).unwrap_or(now);
-        Ok(Read { user: claims.sub, session: claims.sid, expires_at })
+        Ok(said)
+    }
+
+    fn said(&self, token: &str) -> Option<Said> {
+        let digest = Sha256::digest(token).into();
+        self.passed.get(&digest).or_else(|| {
+            let claims = self.claims(token)?;
+            let expires_at = DateTime::from_timestamp(claims.exp, 0)?;
+            let said = Said { user: claims.sub, session: claims.sid, expires_at };
+            self.passed.insert(digest, said);
+            Some(said)
+        })
     }
 
     fn claims(&self, token: &str) -> Option<Claims> {

@@ -38,15 +38,14 @@ use http::{
 use safire_domain::event::{ProgressMessage, ResetMessage};
 use tower::ServiceBuilder;
 use tower_http::{
-    catch_panic::CatchPanicLayer,
-    compression::CompressionLayer,
-    cors::{AllowHeaders, AllowOrigin, CorsLayer},
-    sensitive_headers::SetSensitiveRequestHeadersLayer,
+    compression::{Compression, CompressionLayer},
+    cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer},
+    sensitive_headers::{SetSensitiveRequestHeaders, SetSensitiveRequestHeadersLayer},
 };
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{App, Problem, auth::X_API_KEY, document, limits, observe, problem::ProblemBody};
+use crate::{App, Problem, auth::X_API_KEY, document, observe, problem::ProblemBody};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -131,23 +130,24 @@ fn all() -> Router<App> {
     router.merge(docs::routes(document))
 }
 
+/// What answers requests. What does not ask which route a request takes is around the router, where it is
+/// cloned once for a request, not for each layer.
+pub type Service = SetSensitiveRequestHeaders<Compression<Cors<Router>>>;
+
 /// The service's routes with everything around them.
-pub fn router(app: App) -> Router {
+pub fn service(app: App) -> Service {
     let around = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION, X_API_KEY]))
-        .layer(middleware::from_fn(observe::observe))
         .layer(CompressionLayer::new().gzip(true))
-        .layer(cors(&app.settings.cors_origins))
-        .layer(CatchPanicLayer::custom(observe::panicked))
-        .layer(middleware::from_fn_with_state(app.clone(), observe::in_time))
-        .layer(middleware::from_fn_with_state(app.clone(), limits::limit));
-    all()
+        .layer(cors(&app.settings.cors_origins));
+    let router = all()
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this resource does not know that method")
         })
-        .layer(around)
-        .with_state(app)
+        .layer(middleware::from_fn_with_state(app.clone(), observe::around))
+        .with_state(app);
+    around.service(router)
 }
 
 #[cfg(test)]
