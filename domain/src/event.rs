@@ -19,6 +19,7 @@ use crate::{
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = EventKind)]
 pub enum Kind {
     /// A scenario was made.
     Created,
@@ -53,6 +54,7 @@ names!(Kind {
 /// What a message is about: its `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = EventType)]
 pub enum Topic {
     /// A scenario has changed.
     Scenario,

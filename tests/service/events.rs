@@ -11,8 +11,9 @@ use safire_test_support::{TestDatabase, TestRedis, now, on_both_engines};
 use serde_json::json;
 
 use crate::{
-    app::{Client, ENDLESS, PANICS, PASSWORD, TestApp, of_capacity},
+    app::{ADMIN, Client, ENDLESS, PANICS, PASSWORD, TestApp, of_capacity},
     live::{Sse, Told},
+    process::Server,
     users::{make_member, make_zone},
 };
 
@@ -362,5 +363,62 @@ on_both_engines! {
         }
         assert_eq!((cut, ended), (cuts, work.await.unwrap()));
         app.stop().await;
+    }
+}
+
+/// A reader that opens a stream and never reads it; what the systems keep for it is little.
+async fn stalled(client: &Client) -> tokio::net::TcpStream {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(client.host().parse().unwrap()).await.unwrap();
+    let token = client.token.as_ref().unwrap();
+    let request = format!("GET /api/v1/events HTTP/1.1\r\nhost: safire\r\nauthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    stream
+}
+
+on_both_engines! {
+    async fn readers_that_stall_cost_little_and_delay_nobody(database: &TestDatabase) {
+        let server = Server::start(database);
+        let admin = server.nobody().login(ADMIN.0, ADMIN.1).await;
+        let (users, happenings) = (dose(5, 50), dose(150, 1000));
+        make_zone(&admin, "north").await;
+        let (_, owner) = make_member(&admin, "owner", "analyst", Some("north")).await;
+        let project = owner.project().await;
+        let mut reader = Sse::open(&owner, "/events").await;
+        let scenario = owner.scenario(&project, of_capacity(1000.0)).await;
+        reader.until(&scenario).await;
+        let mut members = Vec::new();
+        for n in 0..users {
+            members.push(make_member(&admin, &format!("mate{n}"), "viewer", Some("north")).await.1);
+        }
+        let before = server.peak_memory();
+        let mut all = Vec::new();
+        for member in &members {
+            for _ in 0..10 {
+                all.push(stalled(member).await);
+            }
+        }
+        let mut took = Vec::new();
+        for n in 0..happenings {
+            // A long name makes a large event.
+            let name = format!("{n} {}", "n".repeat(190));
+            let begun = Instant::now();
+            owner.patch(&format!("/scenarios/{scenario}"), json!({ "name": name })).await.is(200);
+            while reader.happens().await.data["data"]["name"] != json!(name) {}
+            took.push(begun.elapsed());
+        }
+        took.sort();
+        let p99 = took[took.len() * 99 / 100];
+        // The service itself grows a little with what happens, however many readers there are.
+        let grown = server.peak_memory().saturating_sub(before + dose(16 << 20, 0) as u64);
+        let each = grown / all.len() as u64;
+        println!("{} stalled readers: {} KiB each; p99 of {happenings} events {p99:?}", all.len(), each >> 10);
+        assert!(p99 < Duration::from_millis(250), "p99 {p99:?}");
+        assert!(each <= 64 << 10, "{} KiB each", each >> 10);
     }
 }

@@ -26,6 +26,9 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// How often it is looked whether who watches still may.
 const LOOK: Duration = Duration::from_secs(3);
 
+/// The length of a ticket: 256 bits in hexadecimal digits.
+const TICKET: usize = 64;
+
 /// How soon somebody with too many streams may try again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -44,7 +47,7 @@ pub(crate) struct LiveQuery {
     #[param(max_length = 64, pattern = "^[0-9]{1,18}-[0-9]{1,18}$")]
     last_event_id: Option<String>,
     /// From `POST /events/ticket`, instead of a token: a page cannot send headers with a stream.
-    #[param(max_length = 64)]
+    #[param(pattern = "^[0-9a-f]{64}$")]
     ticket: Option<String>,
 }
 
@@ -96,6 +99,10 @@ impl FromRequestParts<App> for Watcher {
 }
 
 async fn redeem(app: &App, ticket: &str) -> Result<streams::Ticket, Problem> {
+    if ticket.len() != TICKET || !ticket.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        let detail = "this is no ticket: take one from POST /events/ticket as it is";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "ticket.invalid", detail));
+    }
     let (hash, now) = (digest(ticket), app.now());
     let found = app.database.write(move |c| Box::pin(async move { streams::redeem(c, &hash, now).await })).await?;
     found.ok_or_else(|| Problem::unauthorized("the ticket is unknown, was used, or has expired; get another"))

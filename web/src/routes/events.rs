@@ -54,7 +54,8 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
     responses(
         (status = 200, description = "Events without end, each with `id`, `event` (its type) and `data` (JSON)",
             content_type = "text/event-stream", body = EventMessage),
-        (status = 400, description = "`last_event_id.invalid`: it is not the id of an event"),
+        (status = 400, description = "`last_event_id.invalid`: it is not the id of an event; \
+            `ticket.invalid`: it is no ticket"),
         (status = 429, description = "`streams.too_many`: the user has ten streams open"),
     )
 )]

@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(events)).routes(routes!(alerts))
+    OpenApiRouter::new().routes(routes!(websocket)).routes(routes!(websocket_alerts))
 }
 
 /// The largest frame, and the largest message, that a client may send.
@@ -53,12 +53,13 @@ const SUBSCRIPTIONS: usize = 100;
     responses(
         (status = 101, description = "The WebSocket is open"),
         (status = 400, description = "`upgrade.required`: this is no request for a WebSocket; \
-            `last_event_id.invalid`: it is not the id of an event"),
+            `last_event_id.invalid`: it is not the id of an event; \
+            `ticket.invalid`: it is no ticket"),
         (status = 403, description = "`origin.refused`: a page of that origin may not"),
         (status = 429, description = "`streams.too_many`: the user has ten streams open"),
     )
 )]
-async fn events(
+async fn websocket(
     State(app): State<App>,
     headers: HeaderMap,
     watcher: Watcher,
@@ -76,12 +77,13 @@ async fn events(
     responses(
         (status = 101, description = "The WebSocket is open"),
         (status = 400, description = "`upgrade.required`: this is no request for a WebSocket; \
-            `last_event_id.invalid`: it is not the id of an event"),
+            `last_event_id.invalid`: it is not the id of an event; \
+            `ticket.invalid`: it is no ticket"),
         (status = 403, description = "`origin.refused`: a page of that origin may not"),
         (status = 429, description = "`streams.too_many`: the user has ten streams open"),
     )
 )]
-async fn alerts(
+async fn websocket_alerts(
     State(app): State<App>,
     headers: HeaderMap,
     watcher: Watcher,
