@@ -147,6 +147,7 @@ async fn start(database: &TestDatabase, connections: usize) -> System {
         calculations: calculations::Settings { threads: 1, queue: 1, deadline, compute: base_analysis() },
         scenarios: scenarios::Settings { queue: 1, deadline },
         events: safire_actors::events::Settings::default(),
+        feed: None,
         policy: Policy::default(),
     };
     System::start(settings, &Context::new(Arc::new(SystemClock))).await.expect("starts")

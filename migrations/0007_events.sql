@@ -20,6 +20,7 @@ CREATE TABLE events (
 );
 
 CREATE INDEX events_by_time ON events (at);
+CREATE INDEX events_stale ON events (scenario_id, run_id) WHERE kind = 'stale';
 
 -- How far events were removed, and how far they were published.
 CREATE TABLE event_marks (

@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 
 pub use error::{ConfigError, Origin};
 pub use layers::{ConfigArgs, environment};
-pub use sections::{Admin, Auth, Cache, Calculations, Database, Http, Limits, Log, LogFormat, Registration, Shutdown};
+pub use sections::{
+    Admin, Auth, Cache, Calculations, Database, Feed, Http, Limits, Log, LogFormat, Registration, Shutdown,
+};
 pub use url::SecretUrl;
 
 use layers::Layers;
@@ -42,6 +44,8 @@ pub struct Config {
     pub cache: Cache,
     /// The threads that calculate.
     pub calculations: Calculations,
+    /// Kafka, which is told what happens, and tells of prices and alerts.
+    pub feed: Feed,
     /// Accounts, passwords and tokens.
     pub auth: Auth,
     /// How often clients may ask.
@@ -62,6 +66,7 @@ impl Default for Config {
             database: Database::default(),
             cache: Cache::default(),
             calculations: Calculations::default(),
+            feed: Feed::default(),
             auth: Auth::default(),
             limits: Limits::default(),
             admin: Admin::default(),

@@ -15,7 +15,7 @@ use rand::RngExt;
 use safire_actors::{
     Context, Faults, System, cache,
     calculations::{self, Compute},
-    database, events,
+    database, events, feed,
     limits::{RedisRates, Shared},
     scenarios,
     supervisor::Policy,
@@ -319,7 +319,12 @@ fn system_settings(config: &Config, target: Target, parts: &Parts) -> anyhow::Re
             compute: Arc::clone(&parts.compute),
         },
         scenarios: scenarios::Settings { queue: QUEUE, deadline: acquire_timeout + statement_timeout },
-        events: events::Settings { queue: QUEUE, deadline: acquire_timeout + statement_timeout, published: false },
+        events: events::Settings {
+            queue: QUEUE,
+            deadline: acquire_timeout + statement_timeout,
+            published: config.feed.brokers.is_some(),
+        },
+        feed: config.feed.brokers.clone().map(|brokers| feed::Settings { brokers, group: config.feed.group.clone() }),
         policy: parts.policy,
     })
 }

@@ -11,6 +11,7 @@ use crate::{
     context::Context,
     database::{self, Database},
     events::{self, Events},
+    feed::{self, Feed},
     heartbeat::{Hold, heartbeat},
     scenarios::{self, Drained, Scenarios},
     slot::{Slot, Unavailable},
@@ -30,6 +31,8 @@ pub struct Settings {
     pub scenarios: scenarios::Settings,
     /// The events.
     pub events: events::Settings,
+    /// The feed, where there is one.
+    pub feed: Option<feed::Settings>,
     /// How failed actors are restarted.
     pub policy: Policy,
 }
@@ -46,6 +49,8 @@ pub struct System {
     pub scenarios: Scenarios,
     /// The events.
     pub events: Events,
+    /// The feed, where there is one.
+    pub feed: Option<Feed>,
     /// What is known about the lease on this process's runs.
     pub hold: Hold,
     supervisor: Slot<Message>,
@@ -64,6 +69,12 @@ impl System {
         children.push(child);
         let (events, child) = Events::new(settings.events, context, &database, &hold);
         children.push(child);
+        let feed = settings.feed.map(|settings| Feed::new(settings, context, &database, &cache, &events)).map(
+            |(feed, child)| {
+                children.push(child);
+                feed
+            },
+        );
         let (scenarios, child) = Scenarios::new(settings.scenarios, context, &database, &calculations, &hold, &events);
         children.push(child);
 
@@ -72,7 +83,7 @@ impl System {
         let (actor, _): (ActorRef<Message>, _) = Actor::spawn(None, root, children).await?;
         let supervisor = Slot::new("supervisor", 1, STOP_DEADLINE);
         supervisor.fill(actor);
-        Ok(Self { database, cache, calculations, scenarios, events, hold, supervisor, exhausted })
+        Ok(Self { database, cache, calculations, scenarios, events, feed, hold, supervisor, exhausted })
     }
 
     /// Cancelled when an actor has failed more often than restarting can cure: the process should

@@ -56,6 +56,7 @@ impl Bench {
             calculations: calculations::Settings { threads: 1, queue: 1, deadline, compute: base_analysis() },
             scenarios: scenarios::Settings { queue: 10, deadline },
             events: safire_actors::events::Settings::default(),
+            feed: None,
             policy: Policy { budget: 100, first_delay: Duration::from_millis(1), ..Policy::default() },
         };
         let system = System::start(settings, &Context::new(Arc::new(SystemClock))).await.expect("starts");

@@ -23,5 +23,5 @@ pub mod usual;
 pub mod zone;
 
 pub use clock::{Clock, Timestamp};
-pub use ids::{KeyId, NodeId, ProjectId, RunId, ScenarioId, SessionId, UserId};
+pub use ids::{AlertId, KeyId, NodeId, ProjectId, RunId, ScenarioId, SessionId, UserId};
 pub use safire_engine as engine;

@@ -12,6 +12,7 @@ use safire_domain::{
     event::{Event, Kind, NewEvent, Place},
     lifecycle::StatusName,
     name::ZoneId,
+    scenario::Pathway,
     user::Access,
 };
 use serde_json::{Map, Value};
@@ -168,6 +169,47 @@ pub(crate) async fn append_of_project(
             .bind(kind.as_str())
             .bind(project.uuid())
             .bind(Json(Map::<String, Value>::new()))
+            .execute(c)
+            .await
+            .map(drop)
+    })?;
+    Ok(())
+}
+
+macro_rules! append_stale_sql {
+    ($place:expr) => {
+        concat!(
+            "INSERT INTO events (tx, n, at, kind, owner_id, project_id, scenario_id, run_id, status, version, body)
+             SELECT ",
+            $place,
+            " - 1 + ROW_NUMBER() OVER (ORDER BY s.id),
+                    $1, 'stale', p.owner_id, p.id, s.id, s.run_id, s.status, s.version, $2
+             FROM scenarios s
+             JOIN projects p ON p.id = s.project_id
+             WHERE s.status = 'calculated' AND s.process = $3 AND s.feedstock = $4 AND s.country = $5
+               AND NOT EXISTS (
+                   SELECT 1 FROM events e
+                   WHERE e.kind = 'stale' AND e.scenario_id = s.id AND e.run_id = s.run_id)"
+        )
+    };
+}
+
+const APPEND_STALE_POSTGRES: &str = append_stale_sql!(place_postgres!());
+const APPEND_STALE_SQLITE: &str = append_stale_sql!(place_sqlite!());
+
+/// Tells, once for each result, that the defaults have changed from which it was calculated.
+pub(crate) async fn append_stale(connection: &mut Connection, pathway: &Pathway, at: Timestamp) -> Result<()> {
+    let sql = match connection {
+        Connection::Postgres(_) => APPEND_STALE_POSTGRES,
+        Connection::Sqlite(_) => APPEND_STALE_SQLITE,
+    };
+    on!(connection, c => {
+        sqlx::query(sql)
+            .bind(at)
+            .bind(Json(Map::<String, Value>::new()))
+            .bind(&pathway.process)
+            .bind(&pathway.feedstock)
+            .bind(&pathway.country)
             .execute(c)
             .await
             .map(drop)
@@ -373,4 +415,20 @@ pub async fn unpublished(connection: &mut Connection, most: i64) -> Result<i64> 
             .fetch_one(c)
             .await
     })?)
+}
+
+/// Gives up the oldest events that wait to be published, where there are more than `most`; returns whether there were.
+pub async fn bound_unpublished(connection: &mut Connection, most: i64) -> Result<bool> {
+    let Place { tx, n } = mark(connection, Mark::Published).await?;
+    let last: Option<(i64, i64)> = on!(&mut *connection, c => {
+        sqlx::query_as("SELECT tx, n FROM events WHERE (tx, n) > ($1, $2) ORDER BY tx DESC, n DESC LIMIT 1 OFFSET $3")
+            .bind(tx)
+            .bind(n)
+            .bind(most)
+            .fetch_optional(c)
+            .await
+    })?;
+    let Some((tx, n)) = last else { return Ok(false) };
+    move_mark(connection, Mark::Published, Place { tx, n }).await?;
+    Ok(true)
 }

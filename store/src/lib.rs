@@ -7,6 +7,7 @@ pub mod access;
 mod connection;
 mod error;
 pub mod events;
+pub mod feed;
 pub mod hints;
 pub mod idempotency;
 pub mod keys;

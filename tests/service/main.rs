@@ -16,6 +16,7 @@ mod details;
 mod drain;
 mod events;
 mod faults;
+mod feed;
 mod health;
 mod injection;
 mod keys;

@@ -165,6 +165,7 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("PUT /products/{code}/price", Admins(200), Defaults, PER_TONNE),
     ("GET /events", SignedIn(200), Nothing, ""),
     ("POST /events/ticket", SignedIn(201), Nothing, ""),
+    ("GET /messages/recent", SignedIn(200), Nothing, ""),
     // No request for a WebSocket.
     ("GET /ws", SignedIn(400), Nothing, ""),
     ("GET /ws/alerts", SignedIn(400), Nothing, ""),

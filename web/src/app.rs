@@ -11,8 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Limits, Problem, auth::Auth, idempotency::InFlight, roles::Roles};
 
-/// The cache's key of the rendered master data.
-pub(crate) const MASTER_DATA: &str = "master-data";
+pub(crate) use safire_actors::cache::MASTER_DATA;
 
 /// The cache's key of the dict of users: names by global id.
 pub(crate) const USERS_DICT: &str = "users-dict";

@@ -153,6 +153,8 @@ pub struct Events {
     context: Context,
     latest: Arc<Latest>,
     figures: Arc<Figures>,
+    /// Told of events that were read.
+    news: Arc<Notify>,
 }
 
 impl Events {
@@ -164,6 +166,7 @@ impl Events {
             context: context.clone(),
             latest: Arc::default(),
             figures: Arc::default(),
+            news: Arc::default(),
         };
         let child = Child::new(events.slot.clone(), {
             let (events, hold) = (events.clone(), hold.clone());
@@ -223,6 +226,11 @@ impl Events {
             cut: cut.load(Ordering::Relaxed),
             lag_ms: lag_ms.load(Ordering::Relaxed),
         }
+    }
+
+    /// Returns when there are new events, for the one who publishes them.
+    pub(crate) async fn news(&self) {
+        self.news.notified().await;
     }
 
     fn leave(&self, id: u64) {
@@ -423,6 +431,7 @@ impl Teller {
             for (_, mailbox) in state.subscribers.all.values() {
                 mailbox.tell(&told, last.place);
             }
+            self.events.news.notify_one();
             if std::mem::take(&mut state.own) {
                 self.hint();
             }

@@ -87,6 +87,7 @@ impl Replica {
             calculations: calculations::Settings { threads: 1, queue: 1, deadline, compute: base_analysis() },
             scenarios: scenarios::Settings { queue: 10, deadline },
             events: safire_actors::events::Settings::default(),
+            feed: None,
             policy: Policy::default(),
         };
         let trap = Arc::new(Trap::default());

@@ -14,11 +14,16 @@ use chrono::TimeDelta;
 use futures::stream::{self, StreamExt};
 use http::{HeaderName, HeaderValue, StatusCode};
 use safire_actors::events::Message;
-use safire_domain::event::EventMessage;
-use safire_store::streams::{self, Ticket};
+use safire_domain::{Timestamp, event::EventMessage};
+use safire_store::{
+    feed::{self, Alert},
+    streams::{self, Ticket},
+};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
 use crate::{
     App, Problem,
@@ -27,7 +32,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(events)).routes(routes!(ticket))
+    OpenApiRouter::new().routes(routes!(events)).routes(routes!(ticket)).routes(routes!(recent_messages))
 }
 
 /// How often something is sent when there is nothing to tell.
@@ -107,4 +112,44 @@ async fn ticket(State(app): State<App>, caller: Caller) -> Result<(StatusCode, J
     let stored = Ticket { user, credential, ends_at, expires_at: now + TICKET };
     app.database.write(move |c| Box::pin(async move { streams::issue(c, &hash, &stored, now).await })).await?;
     Ok((StatusCode::CREATED, Json(TicketView { ticket, expires_in: TICKET.num_seconds() })))
+}
+
+/// The newest alerts, newest first.
+#[derive(Serialize, ToSchema)]
+struct RecentMessages {
+    /// At most 100.
+    messages: Vec<MessageView>,
+}
+
+/// An alert of another system.
+#[derive(Serialize, ToSchema)]
+struct MessageView {
+    /// Its id.
+    id: Uuid,
+    /// When it was taken in.
+    #[schema(value_type = String, format = DateTime)]
+    time: Timestamp,
+    /// The whole of it, as it came.
+    data: Map<String, Value>,
+}
+
+impl From<Alert> for MessageView {
+    fn from(Alert { id, at, body }: Alert) -> Self {
+        Self { id, time: at, data: body }
+    }
+}
+
+/// The newest alerts.
+///
+/// The last 100 that came from the feed, newest first; `/ws/alerts` tells them as they come.
+#[utoipa::path(
+    get, path = "/messages/recent", tag = "live",
+    responses((status = 200, description = "The alerts", body = RecentMessages, example = json!({ "messages": [{
+        "id": "01a1f914-e4c8-7d26-be8e-d1e3f79d9011", "time": "2026-11-20T09:30:00Z",
+        "data": { "severity": "warning", "text": "UCO is short in Rotterdam" },
+    }] })))
+)]
+async fn recent_messages(State(app): State<App>, _: Caller) -> Result<Json<RecentMessages>, Problem> {
+    let alerts = app.database.read(|c| Box::pin(feed::alerts(c))).await?;
+    Ok(Json(RecentMessages { messages: alerts.into_iter().map(MessageView::from).collect() }))
 }
