@@ -78,7 +78,7 @@ struct Server {
 impl Server {
     fn safire(files: &std::path::Path, database: &TestDatabase) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_safire"));
-        command.args(["--port", "0", "--set", "log.format=json", "--data-dir"]).arg(files);
+        command.args(["--port", "0", "--set", "metrics.port=0", "--set", "log.format=json", "--data-dir"]).arg(files);
         command.env_clear().env("DATABASE_URL", database.url());
         command.env("SAFIRE_ADMIN_EMAIL", ADMIN.0).env("SAFIRE_ADMIN_PASSWORD", ADMIN.1);
         command

@@ -37,7 +37,7 @@ fn main() {
 fn start(files: &Path) -> (Child, Duration) {
     let begun = Instant::now();
     let mut process = Command::new(env!("CARGO_BIN_EXE_safire"))
-        .args(["--port", "0", "--set", "log.format=json", "--data-dir"])
+        .args(["--port", "0", "--set", "metrics.port=0", "--set", "log.format=json", "--data-dir"])
         .arg(files)
         .env_remove("DATABASE_URL")
         .env_remove("REDIS_URL")

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use error::{ConfigError, Origin};
 pub use layers::{ConfigArgs, environment};
 pub use sections::{
-    Admin, Auth, Cache, Calculations, Database, Feed, Http, Limits, Log, LogFormat, Registration, Shutdown,
+    Admin, Auth, Cache, Calculations, Database, Feed, Http, Limits, Log, LogFormat, Metrics, Registration, Shutdown,
 };
 pub use url::SecretUrl;
 
@@ -54,6 +54,8 @@ pub struct Config {
     pub admin: Admin,
     /// How the process ends.
     pub shutdown: Shutdown,
+    /// What Prometheus reads.
+    pub metrics: Metrics,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -71,6 +73,7 @@ impl Default for Config {
             limits: Limits::default(),
             admin: Admin::default(),
             shutdown: Shutdown::default(),
+            metrics: Metrics::default(),
             log: Log::default(),
         }
     }

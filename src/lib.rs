@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod config;
+mod exposition;
 mod listener;
 pub mod report;
 pub mod service;

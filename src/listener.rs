@@ -1,16 +1,18 @@
 //! The HTTP listener: hyper with time limits, so that a client that sends nothing cannot stay.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
-    http::{HeaderValue, Response, header::CONNECTION},
+    http::{HeaderValue, Request, Response, header::CONNECTION},
 };
+use hyper::body::{Body, Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
+use safire_metrics::Gauge;
 use safire_web::Peer;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -19,15 +21,17 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
-use tower::{Layer, ServiceBuilder};
+use tower::{Layer, Service, ServiceBuilder};
 
 /// What one client, and all of them, may take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Limits {
     /// How long a client may take over its headers.
     pub header_timeout: Duration,
     /// Connections at once; more wait at the door.
     pub connections: usize,
+    /// Where connections that are open are counted.
+    pub open: Gauge,
     /// How long connections are served on when it is time to stop.
     pub linger: Duration,
 }
@@ -40,13 +44,17 @@ const WRITE_TIMEOUT: Duration = safire_actors::events::STALLED;
 /// A connection that is closed while a request is on its way to it resets that request. So connections
 /// are served on for a moment, each answer with the word that it was the last, and whoever stands at the
 /// door is let in; what is idle after that is closed.
-pub(crate) async fn serve(
+pub(crate) async fn serve<S, B>(
     listener: TcpListener,
-    service: safire_web::Service,
+    service: S,
     limits: Limits,
     stop: CancellationToken,
     patience: Duration,
-) {
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let mut server = Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
     server.http2().timer(TokioTimer::new()).keep_alive_interval(limits.header_timeout);
@@ -61,9 +69,12 @@ pub(crate) async fn serve(
         let stream = TokioIo::new(Box::pin(stream));
         let connection = server.serve_connection_with_upgrades(stream, service).into_owned();
         let connection = graceful.watch(connection);
+        let open = limits.open.clone();
+        open.increment(1.0);
         tokio::spawn(async move {
             // A connection that breaks is its client's concern.
             let _ = connection.await;
+            open.decrement(1.0);
             drop(place);
         });
     };

@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, Registration},
+    exposition::{Endpoint, Exposition},
     listener::{self, Limits},
 };
 
@@ -75,6 +76,7 @@ pub struct Service {
     system: Arc<System>,
     stop: CancellationToken,
     listener: JoinHandle<()>,
+    metrics: Option<Endpoint>,
     patience: Duration,
 }
 
@@ -89,11 +91,15 @@ impl Service {
         make_first_admin(config, &target, &auth, &*clock).await?;
 
         let lease = Duration::from_secs(config.calculations.lease_s);
-        let context = Context { faults: parts.faults.clone(), lease, ..Context::new(Arc::clone(&clock)) };
+        let exposition = Exposition::new(&config.metrics)?;
+        let metrics = Arc::clone(&exposition.metrics);
+        let faults = parts.faults.clone();
+        let context = Context { faults, lease, metrics: Arc::clone(&metrics), ..Context::new(Arc::clone(&clock)) };
         let settings = system_settings(config, target, &parts)?;
         let system = Arc::new(System::start(settings, &context).await.context("the actors do not start")?);
         let limits = safire_web::Limits::new(limit_settings(config), shared_limits(config)?.as_ref());
-        let app = App::new(Arc::clone(&system), auth, limits, clock, web_settings(config));
+        let app = App::new(Arc::clone(&system), auth, limits, clock, web_settings(config), metrics);
+        let metrics = exposition.serve(&config.metrics, &system).await?;
 
         let at = (config.http.host.as_str(), config.http.port);
         let listener = TcpListener::bind(at).await.with_context(|| format!("cannot listen on {}:{}", at.0, at.1))?;
@@ -103,18 +109,25 @@ impl Service {
         let limits = Limits {
             header_timeout: Duration::from_millis(config.http.header_timeout_ms),
             connections: config.http.max_connections,
+            open: context.metrics.http_connections.clone(),
             linger: Duration::from_millis(config.shutdown.linger_ms),
         };
         let service = safire_web::service(app.clone());
         let listener = tokio::spawn(listener::serve(listener, service, limits, stop.clone(), patience));
         let ms = begun.elapsed().as_millis();
-        tracing::info!(%address, engine = system.database.engine().name(), after_ms = ms, "safire is ready");
-        Ok(Self { address, app, system, stop, listener, patience })
+        let (engine, metrics_at) = (system.database.engine().name(), metrics.as_ref().map(|m| m.address.to_string()));
+        tracing::info!(%address, metrics = metrics_at, engine, after_ms = ms, "safire is ready");
+        Ok(Self { address, app, system, stop, listener, metrics, patience })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it tells its metrics, unless that is switched off.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        Some(self.metrics.as_ref()?.address)
     }
 
     /// The actors.
@@ -136,6 +149,9 @@ impl Service {
         let (drained, _) = tokio::join!(self.system.drain(self.patience), self.listener);
         if let Err(unavailable) = self.system.stop().await {
             tracing::warn!(%unavailable, "the actors were not stopped in order");
+        }
+        if let Some(metrics) = self.metrics {
+            metrics.stop().await;
         }
         Ended { handed_back: drained.ok().map(|drained| drained.handed_back) }
     }

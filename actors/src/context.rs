@@ -4,6 +4,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use safire_domain::{Clock, NodeId};
+use safire_metrics::Metrics;
 
 /// Shared by all actors of one process.
 #[derive(Clone)]
@@ -14,6 +15,8 @@ pub struct Context {
     pub node: NodeId,
     /// How long a run stays with a process that gives no sign of life.
     pub lease: Duration,
+    /// Where it is counted what happens.
+    pub metrics: Arc<Metrics>,
     /// Where tests break things; `None` in production.
     pub faults: Option<Arc<dyn Faults>>,
 }
@@ -28,10 +31,10 @@ pub trait Faults: Send + Sync + 'static {
 pub const LEASE: Duration = Duration::from_secs(15);
 
 impl Context {
-    /// A context without faults.
+    /// A context without faults, in which nothing is counted.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let node = NodeId::new(clock.now());
-        Self { clock, node, lease: LEASE, faults: None }
+        Self { clock, node, lease: LEASE, metrics: Arc::new(Metrics::silent()), faults: None }
     }
 
     pub(crate) fn pass(&self, point: &'static str) {

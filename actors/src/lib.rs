@@ -15,6 +15,7 @@ pub mod events;
 pub mod feed;
 pub mod heartbeat;
 pub mod limits;
+pub mod ongoing;
 mod scenario;
 pub mod scenarios;
 pub mod slot;

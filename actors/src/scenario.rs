@@ -27,6 +27,7 @@ use crate::{
     context::Context,
     database::{Database, DatabaseError},
     events::Events,
+    ongoing::{Begun, Ongoing},
     scenarios::{Asker, CalculateAnswer, CancelAnswer, lease},
     slot::Reply,
 };
@@ -82,6 +83,8 @@ pub(crate) struct ScenarioActor {
     pub database: Database,
     pub calculations: Calculations,
     pub events: Events,
+    /// Where its run counts.
+    pub in_motion: Ongoing,
     pub on_rest: OnRest,
 }
 
@@ -109,8 +112,8 @@ struct Motion {
     /// How far it is; `None` while it waits for a thread.
     advance: Option<Advance>,
     waiting: Vec<Reply<()>>,
-    /// Dropped with the motion, it ends the calculation.
-    _guard: DropGuard,
+    /// Dropped with the motion, they end the calculation and its counting.
+    _guards: (DropGuard, Begun),
 }
 
 impl Actor for ScenarioActor {
@@ -247,6 +250,7 @@ impl ScenarioActor {
             },
             Answer::Cancel { answer, reply } => {
                 if let Ok(Cancelled::Yes(run)) = answer {
+                    self.context.metrics.runs.of("cancelled").increment(1);
                     state.end(run);
                 }
                 reply.send(answer);
@@ -264,8 +268,8 @@ impl ScenarioActor {
     ) {
         let cancel = CancellationToken::new();
         let waiting = state.motion.take().map(|earlier| earlier.waiting).unwrap_or_default();
-        let guard = cancel.clone().drop_guard();
-        state.motion = Some(Motion { run, attempt, since: Instant::now(), advance: None, waiting, _guard: guard });
+        let guards = (cancel.clone().drop_guard(), self.in_motion.begin());
+        state.motion = Some(Motion { run, attempt, since: Instant::now(), advance: None, waiting, _guards: guards });
         myself.send_after(LINGERING, move || Message::Lingered(run));
         let (calculations, myself) = (self.calculations.clone(), myself.clone());
         tokio::spawn(async move {
@@ -363,11 +367,12 @@ fn advance(progress: Progress, started_at: Timestamp) -> Advance {
 
 async fn settle(context: &Context, database: &Database, run: RunId, attempt: i64, outcome: Outcome) {
     let mut pause = Pause::default();
+    let ended = if outcome.is_ok() { "succeeded" } else { "failed" };
     loop {
         let (outcome, node, now) = (outcome.clone(), context.node, context.clock.now());
         let settled = database.write(move |c| Box::pin(runs::settle(c, run, attempt, node, outcome, now))).await;
         match settled {
-            Ok(true) => return,
+            Ok(true) => return context.metrics.runs.of(ended).increment(1),
             Ok(false) => return tracing::info!(run.id = %run, attempt, "a late result was dropped"),
             Err(error) if error.is_passing() => pause.wait().await,
             Err(error) => return tracing::error!(%error, run.id = %run, "a result could not be committed"),

@@ -29,8 +29,9 @@ use crate::{
     database::{Database, DatabaseError},
     events::Events,
     heartbeat::{BEATS, Hold},
+    ongoing::Ongoing,
     scenario::{self, ScenarioActor},
-    slot::{Reply, Slot, Unavailable, Why},
+    slot::{Places, Reply, Slot, Unavailable, Why},
     supervisor::Child,
 };
 
@@ -96,6 +97,7 @@ pub struct Settings {
 pub struct Scenarios {
     slot: Slot<Message>,
     calculations: Calculations,
+    in_motion: Ongoing,
 }
 
 impl Scenarios {
@@ -111,7 +113,8 @@ impl Scenarios {
         let slot = Slot::new("scenarios", settings.queue, settings.deadline);
         let events = events.clone();
         let (context, database, pool, hold) = (context.clone(), database.clone(), calculations.clone(), hold.clone());
-        let lived = AtomicBool::new(false);
+        let in_motion = Ongoing::default();
+        let (runs, lived) = (in_motion.clone(), AtomicBool::new(false));
         let child = Child::new(slot.clone(), move || {
             let registry = Registry {
                 context: context.clone(),
@@ -119,12 +122,23 @@ impl Scenarios {
                 calculations: pool.clone(),
                 hold: hold.clone(),
                 events: events.clone(),
+                in_motion: runs.clone(),
                 claims: TaskTracker::new(),
                 lived_before: lived.swap(true, Ordering::Relaxed),
             };
             (registry, ())
         });
-        (Self { slot, calculations: calculations.clone() }, child)
+        (Self { slot, calculations: calculations.clone(), in_motion }, child)
+    }
+
+    /// Runs that this process calculates.
+    pub fn in_motion(&self) -> &Ongoing {
+        &self.in_motion
+    }
+
+    /// How many requests are admitted.
+    pub fn places(&self) -> Places {
+        self.slot.places()
     }
 
     /// Has a scenario calculated. A place in the pool is taken first: what is accepted finds room.
@@ -177,6 +191,7 @@ struct Registry {
     calculations: Calculations,
     hold: Hold,
     events: Events,
+    in_motion: Ongoing,
     /// Claims on their way to the database.
     claims: TaskTracker,
     /// Whether this process had a registry before, which may have had runs in hand.
@@ -332,6 +347,7 @@ impl Registry {
             database: self.database.clone(),
             calculations: self.calculations.clone(),
             events: self.events.clone(),
+            in_motion: self.in_motion.clone(),
             on_rest,
         };
         Ok(Actor::spawn_linked(None, actor, (), myself.get_cell()).await?.0)

@@ -43,6 +43,17 @@ pub enum Why {
 #[derive(Debug)]
 pub struct Permit(#[expect(dead_code, reason = "held, not read: dropping it frees the place")] OwnedSemaphorePermit);
 
+/// The places in an actor's bounded queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Places {
+    /// The actor's name.
+    pub actor: &'static str,
+    /// Requests that are admitted at once.
+    pub capacity: usize,
+    /// Requests that are admitted now.
+    pub taken: usize,
+}
+
 /// Where the answer to one message goes, exactly once.
 pub struct Reply<T> {
     port: oneshot::Sender<Result<T, Unavailable>>,
@@ -90,6 +101,7 @@ struct Shared<M> {
     resource: &'static str,
     actor: ArcSwapOption<ActorRef<M>>,
     permits: Arc<Semaphore>,
+    capacity: usize,
     deadline: Duration,
 }
 
@@ -103,7 +115,7 @@ impl<M: Message> Slot<M> {
     /// An empty slot that admits `capacity` requests at once and gives each `deadline`.
     pub fn new(resource: &'static str, capacity: usize, deadline: Duration) -> Self {
         let permits = Arc::new(Semaphore::new(capacity));
-        Self { shared: Arc::new(Shared { resource, actor: ArcSwapOption::empty(), permits, deadline }) }
+        Self { shared: Arc::new(Shared { resource, actor: ArcSwapOption::empty(), permits, capacity, deadline }) }
     }
 
     /// Puts an actor's new life in place.
@@ -124,6 +136,12 @@ impl<M: Message> Slot<M> {
     /// Requests that could be admitted now.
     pub fn free(&self) -> usize {
         self.shared.permits.available_permits()
+    }
+
+    /// How many requests are admitted at once, and how many are now.
+    pub fn places(&self) -> Places {
+        let capacity = self.shared.capacity;
+        Places { actor: self.shared.resource, capacity, taken: capacity.saturating_sub(self.free()) }
     }
 
     /// Takes a place in the queue, if there is one.

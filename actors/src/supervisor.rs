@@ -14,6 +14,7 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use rand::RngExt;
+use safire_metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::slot::{Reply, Slot};
@@ -96,6 +97,8 @@ pub struct Supervisor {
     pub policy: Policy,
     /// Cancelled when the budget is spent.
     pub exhausted: CancellationToken,
+    /// Where restarts are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The supervisor's memory.
@@ -192,6 +195,7 @@ impl Supervisor {
             Ok(cell) => {
                 child.cell = cell;
                 child.started = Instant::now();
+                self.metrics.actor_restarts.of(child.child.name).increment(1);
                 tracing::info!(actor = child.child.name, "restarted");
             }
             Err(error) => self.plan_restart(myself, state, index, &error.to_string()),

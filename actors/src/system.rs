@@ -1,6 +1,6 @@
 //! All actors of one process, started back to front and stopped front to back.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorRef, SpawnErr};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use crate::{
     feed::{self, Feed},
     heartbeat::{Hold, heartbeat},
     scenarios::{self, Drained, Scenarios},
-    slot::{Slot, Unavailable},
+    slot::{Places, Slot, Unavailable},
     supervisor::{Message, Policy, Supervisor},
 };
 
@@ -69,17 +69,17 @@ impl System {
         children.push(child);
         let (events, child) = Events::new(settings.events, context, &database, &hold);
         children.push(child);
-        let feed = settings.feed.map(|settings| Feed::new(settings, context, &database, &cache, &events)).map(
-            |(feed, child)| {
-                children.push(child);
-                feed
-            },
-        );
+        let feed = settings.feed.map(|settings| Feed::new(settings, context, &database, &cache, &events));
+        let feed = feed.map(|(feed, child)| {
+            children.push(child);
+            feed
+        });
         let (scenarios, child) = Scenarios::new(settings.scenarios, context, &database, &calculations, &hold, &events);
         children.push(child);
 
         let exhausted = CancellationToken::new();
-        let root = Supervisor { policy: settings.policy, exhausted: exhausted.clone() };
+        let root =
+            Supervisor { policy: settings.policy, exhausted: exhausted.clone(), metrics: Arc::clone(&context.metrics) };
         let (actor, _): (ActorRef<Message>, _) = Actor::spawn(None, root, children).await?;
         let supervisor = Slot::new("supervisor", 1, STOP_DEADLINE);
         supervisor.fill(actor);
@@ -95,6 +95,12 @@ impl System {
     /// Whether the supervisor is there to restart what fails.
     pub fn is_supervised(&self) -> bool {
         !self.exhausted.is_cancelled() && self.supervisor.actor().is_some()
+    }
+
+    /// How many requests each actor has admitted.
+    pub fn places(&self) -> Vec<Places> {
+        let others = [self.cache.places(), self.calculations.places(), self.events.places(), self.scenarios.places()];
+        self.database.places().into_iter().chain(others).collect()
     }
 
     /// Takes no new calculations, lets the ones in motion finish for `patience`, and gives back the

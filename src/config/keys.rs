@@ -17,6 +17,8 @@ pub(super) struct Key {
 
 enum Kind {
     Number(RangeInclusive<i64>),
+    /// `true` or `false`.
+    Flag,
     Text(Check),
     /// Text that no error shows.
     Secret(Check),
@@ -89,12 +91,19 @@ pub(super) const KEYS: &[Key] = &[
     secret("admin.password", not_empty).with_alias("SAFIRE_ADMIN_PASSWORD"),
     number("shutdown.drain_s", 1..=3600),
     number("shutdown.linger_ms", 0..=60_000),
+    flag("metrics.enabled"),
+    text("metrics.host", is_host),
+    number("metrics.port", 0..=65_535),
     text("log.filter", is_filter),
     text("log.format", anything),
 ];
 
 const fn number(path: &'static str, range: RangeInclusive<i64>) -> Key {
     Key { path, kind: Kind::Number(range), alias: None }
+}
+
+const fn flag(path: &'static str) -> Key {
+    Key { path, kind: Kind::Flag, alias: None }
 }
 
 const fn text(path: &'static str, check: Check) -> Key {
@@ -158,7 +167,7 @@ impl Key {
     /// A secret is the text itself, whatever it looks like.
     pub fn parse(&self, text: &str) -> Value {
         match (&self.kind, text.parse::<Value>()) {
-            (Kind::Number(_), Ok(value)) => value,
+            (Kind::Number(_) | Kind::Flag, Ok(value)) => value,
             (Kind::Text(_), Ok(value @ Value::String(_))) => value,
             (Kind::List(_) | Kind::Secrets(_), Ok(value @ Value::Array(_))) => value,
             _ => self.plain(text),
@@ -184,6 +193,8 @@ impl Key {
                 let (min, max) = (range.start(), range.end());
                 Err(format!("{} is not a whole number from {min} to {max}", shown(value)))
             }
+            (Kind::Flag, Value::Boolean(_)) => Ok(()),
+            (Kind::Flag, _) => Err(format!("{} is neither true nor false", shown(value))),
             (Kind::Text(check), Value::String(text)) => {
                 check(text).map_err(|problem| format!("{} {problem}", shown(value)))
             }

@@ -278,6 +278,24 @@ impl Default for Shutdown {
     }
 }
 
+/// What Prometheus reads: `/metrics` on a listener of its own.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Whether anything is counted and told.
+    pub enabled: bool,
+    /// Address or host name to listen on; whoever reaches it may read the metrics.
+    pub host: String,
+    /// TCP port to listen on; 0 lets the system choose one.
+    pub port: u16,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { enabled: true, host: "127.0.0.1".into(), port: 8001 }
+    }
+}
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]

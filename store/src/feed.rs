@@ -8,7 +8,7 @@ use safire_domain::{
     price::NewPrice,
 };
 use serde_json::{Map, Value};
-use sqlx::types::Json;
+use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 use crate::{Connection, Error, Result, connection::on, events, master_data};
@@ -157,6 +157,13 @@ async fn forget_old_alerts(connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
+#[derive(FromRow)]
+struct AlertRow {
+    id: Uuid,
+    at: Timestamp,
+    body: Json<Map<String, Value>>,
+}
+
 /// An alert that was taken in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alert {
@@ -170,10 +177,10 @@ pub struct Alert {
 
 /// The newest alerts, newest first.
 pub async fn alerts(connection: &mut Connection) -> Result<Vec<Alert>> {
-    let rows: Vec<(Uuid, Timestamp, Json<Map<String, Value>>)> = on!(connection, c => {
+    let rows: Vec<AlertRow> = on!(connection, c => {
         sqlx::query_as("SELECT id, at, body FROM alerts ORDER BY id DESC LIMIT $1").bind(ALERTS).fetch_all(c).await
     })?;
-    Ok(rows.into_iter().map(|(id, at, body)| Alert { id, at, body: body.0 }).collect())
+    Ok(rows.into_iter().map(|AlertRow { id, at, body }| Alert { id, at, body: body.0 }).collect())
 }
 
 /// Whether this process publishes for the next while; the one that does goes on. On SQLite there is no other.

@@ -39,7 +39,10 @@ impl Place {
         // A write beyond a limit is to fail, not to kill the process.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", r#"trap '' XFSZ; exec "$@""#, "sh", env!("CARGO_BIN_EXE_safire")]);
-        command.args(["--port", &self.port.to_string()]).current_dir(&self.directory).env_clear();
+        command
+            .args(["--port", &self.port.to_string(), "--set", "metrics.port=0"])
+            .current_dir(&self.directory)
+            .env_clear();
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");

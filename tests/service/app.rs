@@ -57,6 +57,7 @@ impl TestApp {
         config.database.url = SecretUrl::from(database.url().to_owned());
         config.database.connections = 4;
         config.http.port = 0;
+        config.metrics.port = 0;
         config.calculations.threads = 2;
         config.auth.jwt_secret = Some(SECRET.into());
         config.auth.argon2_memory_kib = 64;

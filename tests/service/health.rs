@@ -17,12 +17,19 @@ on_both_engines! {
         for figure in ["size", "checked_out", "idle", "overflow", "waiters"] {
             assert!(pool[figure].is_u64(), "{figure} in {pool}");
         }
+        let actors = health["actors"].take();
+        let names: Vec<_> = actors.as_array().unwrap().iter().map(|actor| actor["name"].as_str().unwrap()).collect();
+        let writer = (engine == "sqlite").then_some("database writer");
+        let expected: Vec<_> = ["database"].into_iter().chain(writer).chain(["cache", "calculations", "scenarios"]).collect();
+        assert_eq!(names, expected);
         let expected = json!({
             "status": "ok", "service": "safire", "version": env!("CARGO_PKG_VERSION"),
             "database": { "engine": engine, "up": true, "pool": null },
             "cache": { "backend": "in-process", "up": true },
             "redis": { "enabled": false },
             "calculations": { "capacity": 2 + 256, "free": 2 + 256 },
+            "actors": null,
+            "breached": [],
         });
         assert_eq!(health, expected);
         app.stop().await;

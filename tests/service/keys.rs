@@ -202,7 +202,16 @@ impl Program {
     fn start(database: &TestDatabase, admin_password: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let mut command = safire(files.path());
-        command.args(["--port", "0", "--set", "auth.argon2_memory_kib=64", "--set", "log.filter=trace"]);
+        command.args([
+            "--port",
+            "0",
+            "--set",
+            "metrics.port=0",
+            "--set",
+            "auth.argon2_memory_kib=64",
+            "--set",
+            "log.filter=trace",
+        ]);
         command.env("DATABASE_URL", database.url()).env("SAFIRE_JWT_SECRET", SECRET);
         command.env("SAFIRE_ADMIN_EMAIL", "canary@safire.local").env("SAFIRE_ADMIN_PASSWORD", admin_password);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

@@ -24,6 +24,7 @@ mod limits;
 mod live;
 mod master_data;
 mod matrix;
+mod metrics;
 mod motion;
 mod ownership;
 mod process;

@@ -1,15 +1,20 @@
 //! What handlers work with.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use safire_actors::{Cache, Calculations, Database, Events, Scenarios, System, database::DatabaseError};
+use safire_actors::{Cache, Calculations, Database, Events, Scenarios, System, database::DatabaseError, slot::Places};
 use safire_domain::{Clock, Timestamp, master_data::MasterData};
+use safire_metrics::Metrics;
 use safire_store::master_data;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Limits, Problem, auth::Auth, idempotency::InFlight, roles::Roles};
+use crate::{Limits, Problem, auth::Auth, idempotency::InFlight, pace::Pace, roles::Roles};
 
 pub(crate) use safire_actors::cache::MASTER_DATA;
 
@@ -65,6 +70,8 @@ pub struct Handles {
     pub(crate) roles: Roles,
     pub(crate) in_flight: InFlight,
     pub(crate) settings: Settings,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) pace: Pace,
     clock: Arc<dyn Clock>,
     system: Arc<System>,
     draining: CancellationToken,
@@ -72,7 +79,14 @@ pub struct Handles {
 
 impl App {
     /// Handles on the running system.
-    pub fn new(system: Arc<System>, auth: Auth, limits: Limits, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+    pub fn new(
+        system: Arc<System>,
+        auth: Auth,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self(Arc::new(Handles {
             database: system.database.clone(),
             cache: system.cache.clone(),
@@ -84,6 +98,8 @@ impl App {
             roles: Roles::default(),
             in_flight: InFlight::default(),
             settings,
+            metrics,
+            pace: Pace::new(Instant::now()),
             clock,
             system,
             draining: CancellationToken::new(),
@@ -106,6 +122,10 @@ impl App {
 
     pub(crate) fn is_supervised(&self) -> bool {
         self.system.is_supervised()
+    }
+
+    pub(crate) fn places(&self) -> Vec<Places> {
+        self.system.places()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -15,14 +15,16 @@ mod idempotency;
 pub mod limits;
 mod live;
 mod observe;
+mod pace;
 mod page;
 mod prefer;
 pub mod problem;
 mod roles;
 mod routes;
+pub mod thresholds;
 
 pub use app::{App, Settings};
 pub use client::Peer;
 pub use limits::Limits;
 pub use problem::Problem;
-pub use routes::{Service, openapi, service};
+pub use routes::{Service, openapi, operations, service};

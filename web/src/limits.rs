@@ -83,6 +83,16 @@ impl Own {
         }
     }
 
+    /// The name of the limit that it is.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Register => "register",
+            Self::Refresh => "refresh",
+            Self::Calculate => "calculate",
+        }
+    }
+
     fn described(self) -> String {
         let Settings { login_per_minute, register_per_hour, refresh_per_minute, calculate_per_minute, .. } =
             Settings::DEFAULT;
@@ -103,6 +113,11 @@ pub(crate) fn described(method: &Method, path: &str) -> Vec<String> {
         Settings::DEFAULT.requests_per_minute
     );
     own.map(Own::described).into_iter().chain([all]).collect()
+}
+
+/// The name of the limit that an operation has beside the general one.
+pub(crate) fn own(method: &Method, path: &str) -> Option<&'static str> {
+    Some(Own::of(method, path.strip_prefix(API)?)?.name())
 }
 
 /// The limits of all routes.
@@ -127,10 +142,10 @@ impl Limits {
             Some(RateLimit::new(rule, shared.cloned()))
         };
         Self(Arc::new(Inner {
-            login: limit("login", settings.login_per_minute, MINUTE),
-            register: limit("register", settings.register_per_hour, HOUR),
-            refresh: limit("refresh", settings.refresh_per_minute, MINUTE),
-            calculate: limit("calculate", settings.calculate_per_minute, MINUTE),
+            login: limit(Own::Login.name(), settings.login_per_minute, MINUTE),
+            register: limit(Own::Register.name(), settings.register_per_hour, HOUR),
+            refresh: limit(Own::Refresh.name(), settings.refresh_per_minute, MINUTE),
+            calculate: limit(Own::Calculate.name(), settings.calculate_per_minute, MINUTE),
             requests: limit("requests", settings.requests_per_minute, MINUTE),
             trusted_proxies: settings.trusted_proxies,
         }))
@@ -155,10 +170,10 @@ impl Inner {
 
 /// Counts a request, and refuses it when its limit is reached.
 pub(crate) async fn limit(app: &App, mut request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default().to_owned();
-    if !path.starts_with("/api/") {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let Some(path) = path.as_ref().map(MatchedPath::as_str).filter(|path| path.starts_with(API)) else {
         return next.run(request).await;
-    }
+    };
     let limits = Arc::clone(&app.limits.0);
     let address = client::address(request.extensions(), request.headers(), &limits.trusted_proxies);
     let address = Subject::address(address);
@@ -167,10 +182,11 @@ pub(crate) async fn limit(app: &App, mut request: Request, next: Next) -> Respon
     request.extensions_mut().insert(Authenticated(known));
 
     let mut told = Told::default();
-    for (limit, subject) in limits.of(request.method(), &path, address, caller) {
+    for (limit, subject) in limits.of(request.method(), path, address, caller) {
         let decision = limit.take(subject).await;
         told.add(limit.rule(), decision);
         if !decision.allowed {
+            app.metrics.http.refused(limit.rule().name, request.method().as_str(), path);
             tracing::info!(limit = limit.rule().name, "a request was refused by a rate limit");
             let detail = "too many requests; wait as long as Retry-After says";
             let mut refusal = Problem::too_many("rate_limited", detail, decision.retry_after).into_response();

@@ -14,10 +14,11 @@ use axum::{
 };
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use safire_metrics::Gauge;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{App, Problem, limits};
+use crate::{App, Problem, limits, pace::SLOW};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -34,25 +35,33 @@ pub(crate) fn trace_id() -> String {
 
 /// What is around every handler. One layer: each would cost every request a clone of all that it wraps.
 pub(crate) async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
-    observed(request, async |request| {
+    observed(&app, request, async |request| {
         let answer = in_time(app.settings.request_timeout, limits::limit(&app, request, next));
         AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(panicked)
     })
     .await
 }
 
-/// Gives the request its ids and logs how it ended.
-async fn observed(request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
+/// Gives the request its ids, logs and counts how it ended.
+async fn observed(app: &App, request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     let id = request_id(request.headers());
     let trace = traceparent(request.headers()).unwrap_or_else(|| id.clone());
     let method = request.method().clone();
     let is_read = request.method().is_safe();
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let matched = matched.as_ref().map(MatchedPath::as_str);
+    let route = matched.unwrap_or("unmatched");
     let span = tracing::info_span!("request", request.id = %id, trace_id = trace, %method, route);
     let work = async {
         let begun = Instant::now();
+        let _in_flight = InFlight::begin(&app.metrics.http_requests_in_flight);
         let mut response = answer(request).await;
-        log(is_read, response.status(), begun.elapsed());
+        let took = begun.elapsed();
+        log(is_read, response.status(), took);
+        app.metrics.http.of(method.as_str(), matched).answered(response.status().as_u16(), took);
+        if !matched.is_some_and(|route| WAITING.contains(&route)) {
+            app.pace.note(begun, took);
+        }
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
@@ -61,10 +70,26 @@ async fn observed(request: Request, answer: impl AsyncFnOnce(Request) -> Respons
     TRACE.scope(trace, work.instrument(span)).await
 }
 
-/// A read that takes longer than this is worth a line of the log.
-const SLOW: Duration = Duration::from_millis(500);
+/// Routes that wait for a calculation when they are asked to: how long that takes says nothing about the service.
+const WAITING: [&str; 2] = ["/api/v1/scenarios/{id}/calculate", "/api/v1/scenarios/{id}/calculate/sync"];
 
-/// One line for each request, but for reads that went well only when somebody looks closely: they are most
+/// A request that is being answered, until this is dropped: by a client that left, if need be.
+struct InFlight<'a>(&'a Gauge);
+
+impl<'a> InFlight<'a> {
+    fn begin(gauge: &'a Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+/// One line for each request, but for quick reads that went well only when somebody looks closely: they are most
 /// of all requests, and a line costs more than a read from the cache.
 fn log(is_read: bool, status: StatusCode, took: Duration) {
     let (status, duration_us, went_well) = (status.as_u16(), took.as_micros() as u64, status.as_u16() < 400);

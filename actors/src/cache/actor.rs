@@ -114,10 +114,10 @@ impl State {
         reply: Reply<Loaded>,
     ) {
         if let Some(value) = self.shared.local.get(&key) {
-            self.shared.counters.hit();
+            self.shared.counters.hit(&key);
             return reply.send(Ok(value));
         }
-        self.shared.counters.miss();
+        self.shared.counters.miss(&key);
         if let Some(loading) = self.loading.get_mut(&key) {
             if !self.shared.undelivered.covers_since(&key, loading.since) {
                 return loading.waiting.push(reply);

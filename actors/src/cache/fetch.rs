@@ -35,7 +35,7 @@ impl Fetch {
     pub async fn run(self, source: Source) {
         let lease = match self.ask_redis(matches!(source, Source::Dict(_))).await {
             Some((_, Read::Value(value, left))) => {
-                self.shared.counters.shared_hit();
+                self.shared.counters.shared_hit(&self.key);
                 return self.arrived(Ok(value), left.min(self.ttl));
             }
             Some((redis, Read::Lease(lease))) => Some((redis, lease)),

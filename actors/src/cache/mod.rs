@@ -35,7 +35,7 @@ use futures::future::BoxFuture;
 use crate::{
     context::Context,
     database::DatabaseError,
-    slot::{Slot, Unavailable},
+    slot::{Places, Slot, Unavailable},
     supervisor::Child,
 };
 use actor::{CacheActor, Message};
@@ -155,7 +155,7 @@ impl Cache {
     /// The handle and the actor behind it.
     pub fn new(settings: &Settings, context: &Context) -> (Self, Child) {
         let slot = Slot::new("cache", settings.queue, settings.deadline);
-        let shared = Arc::new(Shared::new(settings));
+        let shared = Arc::new(Shared::new(settings, &context.metrics));
         let child = Child::new(slot.clone(), {
             let (context, shared) = (context.clone(), Arc::clone(&shared));
             move || (CacheActor(context.clone()), Arc::clone(&shared))
@@ -187,7 +187,7 @@ impl Cache {
 
     async fn fetch(&self, key: &str, ttl: Duration, source: impl FnOnce() -> Source) -> Result<Loaded, Unavailable> {
         if let Some(value) = self.shared.local.get(key) {
-            self.shared.counters.hit();
+            self.shared.counters.hit(key);
             return Ok(Ok(value));
         }
         let (key, source) = (key.to_owned(), source());
@@ -240,6 +240,16 @@ impl Cache {
     async fn forget(&self, target: Target) -> Result<u64, Unavailable> {
         let (mark, removed) = self.shared.forget(&target);
         self.slot.call(|reply| Message::Invalidate { target, mark, removed, reply }).await
+    }
+
+    /// How many requests are admitted.
+    pub fn places(&self) -> Places {
+        self.slot.places()
+    }
+
+    /// Values kept in memory now. Waits for nothing.
+    pub fn entries(&self) -> u64 {
+        self.shared.local.entries()
     }
 
     /// How the cache has served.

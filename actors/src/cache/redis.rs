@@ -6,7 +6,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ::redis::{
@@ -14,10 +14,12 @@ use ::redis::{
 };
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use safire_metrics::Metrics;
 use thiserror::Error;
 use tokio::{sync::Notify, time::timeout};
 
 use super::{
+    RedisSettings,
     circuit::{Circuit, CircuitState},
     dict,
     keyspace::{CHANNEL, KEEP, LEASE_MS, NOT_CACHED, Names, PREFIX, READ, seal, unseal},
@@ -100,18 +102,20 @@ pub(super) struct Redis {
     circuit: Mutex<Circuit>,
     pub(super) opened: Notify,
     stats: Mutex<Option<RedisStats>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Redis {
-    pub fn new(target: &RedisTarget, deadline: Duration) -> Self {
+    pub fn new(settings: &RedisSettings, metrics: &Arc<Metrics>) -> Self {
         Self {
-            client: target.0.clone(),
-            deadline,
+            client: settings.target.0.clone(),
+            deadline: settings.deadline,
             origin: token(),
             connection: ArcSwapOption::empty(),
             circuit: Mutex::new(Circuit::new()),
             opened: Notify::new(),
             stats: Mutex::new(None),
+            metrics: Arc::clone(metrics),
         }
     }
 
@@ -159,6 +163,7 @@ impl Redis {
 
     /// From now on commands are passed by.
     pub fn give_up_connection(&self) {
+        self.metrics.redis_connection_errors.increment(1);
         self.circuit().lost();
         self.connection.store(None);
         self.note_stats(None);
@@ -170,14 +175,17 @@ impl Redis {
         F: Future<Output = RedisResult<T>> + Send,
     {
         let connection = self.connection.load_full().ok_or(NoAnswer::Away)?;
+        let begun = Instant::now();
         let why = match timeout(self.deadline, work((*connection).clone())).await {
             Ok(Ok(value)) => {
+                self.metrics.redis_command.record(begun.elapsed());
                 self.circuit().succeeded();
                 return Ok(value);
             }
             Ok(Err(error)) => NoAnswer::Failed(error),
             Err(_) => NoAnswer::Late,
         };
+        self.metrics.redis_command_errors.increment(1);
         tracing::debug!(%why, "redis gave no answer");
         // What became of an earlier connection says nothing about this one.
         if self.connection.load().as_ref().is_some_and(|now| Arc::ptr_eq(now, &connection)) && self.opens(&why) {

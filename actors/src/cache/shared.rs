@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use safire_metrics::{Metrics, cache_of};
+
 use super::{
     Settings, Stats,
     local::Local,
@@ -22,8 +24,8 @@ pub(super) struct Shared {
     pub counters: Counters,
 }
 
-#[derive(Default)]
 pub(super) struct Counters {
+    metrics: Arc<Metrics>,
     hits: AtomicU64,
     shared_hits: AtomicU64,
     misses: AtomicU64,
@@ -31,15 +33,23 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub fn hit(&self) {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        let [hits, shared_hits, misses, loads] = Default::default();
+        Self { metrics, hits, shared_hits, misses, loads }
+    }
+
+    pub fn hit(&self, key: &str) {
+        self.metrics.cache_hits.of(cache_of(key)).increment(1);
         self.hits.fetch_add(1, Relaxed);
     }
 
-    pub fn shared_hit(&self) {
+    pub fn shared_hit(&self, key: &str) {
+        self.metrics.cache_shared_hits.of(cache_of(key)).increment(1);
         self.shared_hits.fetch_add(1, Relaxed);
     }
 
-    pub fn miss(&self) {
+    pub fn miss(&self, key: &str) {
+        self.metrics.cache_misses.of(cache_of(key)).increment(1);
         self.misses.fetch_add(1, Relaxed);
     }
 
@@ -49,13 +59,13 @@ impl Counters {
 }
 
 impl Shared {
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, metrics: &Arc<Metrics>) -> Self {
         let longest = settings.redis.as_ref().map_or(Duration::MAX, |redis| redis.local_ttl);
         Self {
             local: Local::new(settings.entries, longest),
-            redis: settings.redis.as_ref().map(|redis| Arc::new(Redis::new(&redis.target, redis.deadline))),
+            redis: settings.redis.as_ref().map(|redis| Arc::new(Redis::new(redis, metrics))),
             undelivered: Undelivered::default(),
-            counters: Counters::default(),
+            counters: Counters::new(Arc::clone(metrics)),
         }
     }
 
@@ -90,7 +100,7 @@ impl Shared {
     }
 
     pub fn stats(&self) -> Stats {
-        let Counters { hits, shared_hits, misses, loads } = &self.counters;
+        let Counters { hits, shared_hits, misses, loads, .. } = &self.counters;
         Stats {
             hits: hits.load(Relaxed),
             shared_hits: shared_hits.load(Relaxed),

@@ -28,14 +28,15 @@ use ractor::{
 use safire_domain::{
     UserId,
     engine::{self, BaseAnalysis, Failure, Inputs, Progress},
-    run::{Order, Outcome},
+    run::{Kind, Order, Outcome},
 };
 use tokio::{sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     context::Context,
-    slot::{Reply, Slot, Unavailable},
+    ongoing::{Begun, Ongoing},
+    slot::{Places, Reply, Slot, Unavailable},
     supervisor::Child,
 };
 use shares::Shares;
@@ -71,6 +72,8 @@ pub struct Calculations {
     slot: Slot<FactoryMessage<Turn, Task>>,
     shares: Shares,
     capacity: usize,
+    waiting: Ongoing,
+    running: Ongoing,
 }
 
 /// Told when a calculation leaves the queue, and after each of its slices.
@@ -84,9 +87,10 @@ impl Calculations {
         // the calculation itself.
         let slot = Slot::new("calculations", capacity, Duration::MAX);
         let shares = Shares::of(capacity);
-        let builder = Builder { settings: settings.clone(), context: context.clone() };
+        let (waiting, running) = (Ongoing::default(), Ongoing::default());
+        let builder = Builder { settings: settings.clone(), context: context.clone(), running: running.clone() };
         let child = Child::new(slot.clone(), move || (ThreadFactory::default(), arguments(&builder)));
-        (Self { slot, shares, capacity }, child)
+        (Self { slot, shares, capacity, waiting, running }, child)
     }
 
     /// A place for one calculation, or the word that all are taken, or all that one user may have.
@@ -108,7 +112,8 @@ impl Calculations {
         cancel: CancellationToken,
         on_progress: Option<OnProgress>,
     ) -> Result<Outcome, Unavailable> {
-        let end = self.dispatch(place, Work::new(order), cancel, on_progress).await?;
+        let kind = Kind::of(&order.analysis).as_str();
+        let end = self.dispatch(place, (kind, Work::new(order)), cancel, on_progress).await?;
         Ok(end.and_then(|findings| findings.ok_or_else(panicked)))
     }
 
@@ -127,20 +132,21 @@ impl Calculations {
             let _ = sender.take().map(|sender| sender.send(found));
             false
         }));
-        let end = self.dispatch(place, work, cancel, None).await?;
+        let end = self.dispatch(place, ("question", work), cancel, None).await?;
         Ok(end.and_then(|_| answer.try_recv().map_err(|_| panicked())))
     }
 
     async fn dispatch(
         &self,
         place: Place,
-        work: Work,
+        (kind, work): (&'static str, Work),
         cancel: CancellationToken,
         on_progress: Option<OnProgress>,
     ) -> Result<End, Unavailable> {
         let Place { permit, share } = place;
         let turn = Turn { user: share.as_ref().map(|share| share.user()), long: false };
-        let task = |reply| Task { work, cancel, on_progress, spent: Duration::ZERO, reply };
+        let counted = self.waiting.begin();
+        let task = |reply| Task { work, kind, counted, cancel, on_progress, spent: Duration::ZERO, reply };
         let answer =
             self.slot.call_reserved(permit, |reply| FactoryMessage::Dispatch(Job::new(turn, task(reply)))).await;
         drop(share);
@@ -152,6 +158,21 @@ impl Calculations {
         self.capacity
     }
 
+    /// Calculations that wait for a thread and have not begun.
+    pub fn waiting(&self) -> &Ongoing {
+        &self.waiting
+    }
+
+    /// Calculations that have begun and not ended.
+    pub fn running(&self) -> &Ongoing {
+        &self.running
+    }
+
+    /// How many calculations are admitted.
+    pub fn places(&self) -> Places {
+        self.slot.places()
+    }
+
     /// Calculations that could be admitted now.
     pub fn free(&self) -> usize {
         self.slot.free()
@@ -160,6 +181,10 @@ impl Calculations {
 
 struct Task {
     work: Work,
+    /// What is calculated, for the metrics.
+    kind: &'static str,
+    /// As what it counts: first as waiting, then as running.
+    counted: Begun,
     cancel: CancellationToken,
     on_progress: Option<OnProgress>,
     /// How long it has been on a thread.
@@ -189,6 +214,7 @@ fn arguments(builder: &Builder) -> ThreadArguments {
 struct Builder {
     settings: Settings,
     context: Context,
+    running: Ongoing,
 }
 
 impl WorkerBuilder<ThreadWorker, ()> for Builder {
@@ -221,7 +247,7 @@ impl Worker for ThreadWorker {
         job: Job<Turn, Task>,
         thread: &mut Option<Thread>,
     ) -> Result<Turn, ActorProcessingErr> {
-        let Task { work, cancel, on_progress, spent, reply } = job.msg;
+        let Task { work, kind, mut counted, cancel, on_progress, spent, reply } = job.msg;
         if cancel.is_cancelled() || reply.is_abandoned() {
             reply.send(Err(cancelled()));
             return Ok(job.key);
@@ -234,20 +260,28 @@ impl Worker for ThreadWorker {
             Some(own) => own,
             None => thread.insert(Thread::spawn(Arc::clone(&self.0.settings.compute))?),
         };
+        if !job.key.long {
+            counted = self.0.running.begin();
+        }
         let begun = Instant::now();
         let left = self.0.settings.deadline.saturating_sub(spent);
         let (slice, listens) = self.slice(own, work, &cancel, left).await;
         if !listens {
             *thread = None;
         }
+        let spent = spent + begun.elapsed();
         match slice {
-            Slice::Done(outcome) => reply.send(*outcome),
+            Slice::Done(outcome) => {
+                self.0.context.metrics.calculation.of(kind).record(spent);
+                drop(counted);
+                reply.send(*outcome);
+            }
             Slice::More(work) => {
                 if let Some(on_progress) = &on_progress {
                     on_progress(work.progress());
                 }
                 let turn = Turn { long: true, ..job.key };
-                let rest = Task { work, cancel, on_progress, spent: spent + begun.elapsed(), reply };
+                let rest = Task { work, kind, counted, cancel, on_progress, spent, reply };
                 // A factory that is no more drops the rest, and its caller hears of it.
                 let _ = factory.cast(FactoryMessage::Dispatch(Job::new(turn, rest)));
             }

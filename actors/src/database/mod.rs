@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 
 use crate::{
     context::Context,
-    slot::{Slot, Unavailable, Why},
+    slot::{Places, Slot, Unavailable, Why},
     supervisor::Child,
 };
 use figures::Figures;
@@ -166,6 +166,12 @@ impl Database {
     /// How the connections are used. Waits for nothing.
     pub fn stats(&self) -> Stats {
         self.figures.stats()
+    }
+
+    /// How many jobs are admitted, by those who read and those who write where they are not the same.
+    pub fn places(&self) -> Vec<Places> {
+        let write = (self.engine == Engine::Sqlite).then(|| self.write.slot.places());
+        [self.read.slot.places()].into_iter().chain(write).collect()
     }
 
     /// Whether the last attempt to reach the database succeeded.

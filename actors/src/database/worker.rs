@@ -112,6 +112,7 @@ impl Worker for ConnectionWorker {
                 return Ok(());
             }
         };
+        self.shared.context.metrics.database_acquire.record(since.elapsed());
         let checked_out = self.shared.figures.checked_out.count();
         // The beginning, not the end: the caller goes on before this worker does.
         open.used = Instant::now();

@@ -41,7 +41,7 @@ use crate::{
     context::Context,
     database::{Database, DatabaseError},
     heartbeat::Hold,
-    slot::{Reply, Slot, Unavailable},
+    slot::{Places, Reply, Slot, Unavailable},
     supervisor::Child,
 };
 use mailbox::Mailbox;
@@ -207,6 +207,11 @@ impl Events {
     fn reset(&self) -> Message {
         let message = ResetMessage { topic: Topic::Reset, time: self.context.clock.now() };
         Message { place: None, topic: Topic::Reset, json: json(&message) }
+    }
+
+    /// How many requests the actor has admitted.
+    pub fn places(&self) -> Places {
+        self.slot.places()
     }
 
     /// Tells how far an operation of this process is; `about` may be left out for a run.

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use safire_actors::cache::{RedisStats, Stats};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{App, Problem, app::USERS_DICT, auth::Caller};
 

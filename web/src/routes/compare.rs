@@ -15,7 +15,7 @@ use safire_domain::{
 use safire_store::runs::{self, Ended, Standing};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use super::calculation::ask;
 use crate::{App, Problem, auth::Caller, extract::Query, problem::FieldError};

@@ -4,7 +4,7 @@ use axum::Json;
 use safire_domain::engine::policy::corsia::{CORSIA_DEFAULTS, CORSIA_DEFAULTS_SOURCE, CorsiaDefault};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{App, auth::Caller, problem::ProblemBody};
 

@@ -10,7 +10,7 @@ use safire_domain::{
 use safire_store::master_data::{self, Edited};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     App, Problem,

@@ -6,7 +6,7 @@ use safire_domain::{ProjectId, ScenarioId, lifecycle::Status, name::Name, scenar
 use safire_store::{access::Written, scenarios};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use super::view::ScenarioView;
 use crate::{App, Problem, auth::Caller, body::OptionalBody, extract::Id, problem::FieldError};

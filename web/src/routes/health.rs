@@ -1,19 +1,25 @@
 //! Whether the service lives, is ready, and how its parts are.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use safire_actors::{cache::Health, database::Stats};
+use safire_actors::{cache::Health, database::Stats, slot::Places};
 use safire_store::schema;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
-use crate::App;
+use crate::{
+    App,
+    thresholds::{Breach, breaches},
+};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(detail))
+    OpenApiRouter::new()
+        .routes(utoipa_axum::routes!(live))
+        .routes(utoipa_axum::routes!(ready))
+        .routes(utoipa_axum::routes!(detail))
 }
 
 /// A yes or no.
@@ -80,6 +86,10 @@ struct ServiceHealth {
     cache: CacheHealth,
     redis: RedisHealth,
     calculations: CalculationsHealth,
+    /// Actors, and how many requests each has admitted.
+    actors: Vec<ActorHealth>,
+    /// Figures beyond the thresholds that operators watch.
+    breached: Vec<Breach>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -167,6 +177,22 @@ struct CalculationsHealth {
     free: usize,
 }
 
+#[derive(Serialize, ToSchema)]
+struct ActorHealth {
+    #[schema(example = "database")]
+    name: &'static str,
+    /// Requests that it admits at once.
+    capacity: usize,
+    /// Requests that it has admitted and not answered.
+    taken: usize,
+}
+
+impl From<Places> for ActorHealth {
+    fn from(Places { actor, capacity, taken }: Places) -> Self {
+        Self { name: actor, capacity, taken }
+    }
+}
+
 /// How the service's parts are.
 ///
 /// For operators; 200 whatever it says.
@@ -175,18 +201,18 @@ async fn detail(State(app): State<App>) -> Json<ServiceHealth> {
     let readiness = readiness(&app).await;
     let cache_up = app.cache.stats().await.is_ok();
     let cache = app.cache.health();
+    let pool = app.database.stats();
+    let breached = breaches(pool, &cache, app.pace.recent(Instant::now()));
     let degraded = !cache_up || cache.is_degraded();
     Json(ServiceHealth {
         status: if readiness == "ok" && degraded { "degraded" } else { readiness },
         service: "safire",
         version: env!("CARGO_PKG_VERSION"),
-        database: DatabaseHealth {
-            engine: app.database.engine().name(),
-            up: app.database.is_up(),
-            pool: app.database.stats().into(),
-        },
+        database: DatabaseHealth { engine: app.database.engine().name(), up: app.database.is_up(), pool: pool.into() },
         cache: CacheHealth { backend: cache.backend, up: cache_up },
         redis: cache.into(),
         calculations: CalculationsHealth { capacity: app.calculations.capacity(), free: app.calculations.free() },
+        actors: app.places().into_iter().map(Into::into).collect(),
+        breached,
     })
 }

@@ -6,7 +6,7 @@ use safire_domain::{KeyId, key::ApiKey, name::Name};
 use safire_store::keys;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     App, Problem,

@@ -11,7 +11,7 @@ use safire_domain::{
     engine::units::{self, UnitGroup},
     master_data::MasterData,
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     App, Problem,

@@ -1,5 +1,11 @@
 //! The routes, one file per group.
 
+/// Like [`utoipa_axum::routes`], at [`document::API`]. A nested router would cost each request a copy of its URI.
+macro_rules! routes {
+    ($($handler:path),+ $(,)?) => {
+        $crate::routes::at_api(utoipa_axum::routes!($($handler),+))
+    };
+}
 mod asked;
 mod auth;
 mod breakeven;
@@ -36,16 +42,17 @@ use http::{
     header::{AUTHORIZATION, LOCATION, RETRY_AFTER},
 };
 use safire_domain::event::{ProgressMessage, ResetMessage};
+use safire_metrics::Operation;
 use tower::ServiceBuilder;
 use tower_http::{
     compression::{Compression, CompressionLayer},
     cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer},
     sensitive_headers::{SetSensitiveRequestHeaders, SetSensitiveRequestHeadersLayer},
 };
-use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::{OpenApi, openapi::Paths};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::{App, Problem, auth::X_API_KEY, document, observe, problem::ProblemBody};
+use crate::{App, Problem, auth::X_API_KEY, document, limits, observe, problem::ProblemBody};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -103,10 +110,16 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(cache::routes())
         .merge(events::routes())
         .merge(websocket::routes());
-    let all = OpenApiRouter::with_openapi(Document::openapi()).nest(document::API, api).merge(health::routes());
+    let all = OpenApiRouter::with_openapi(Document::openapi()).merge(api).merge(health::routes());
     let (router, mut described) = all.split_for_parts();
     document::complete(&mut described);
     (router, described)
+}
+
+fn at_api((schemas, paths, handlers): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let mut all = Paths::new();
+    all.paths = paths.paths.into_iter().map(|(path, item)| (format!("{}{path}", document::API), item)).collect();
+    (schemas, all, handlers)
 }
 
 /// The description of the API, made from the routes.
@@ -114,8 +127,23 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     documented().1
 }
 
+/// Every operation, for the metrics.
+pub fn operations() -> Vec<Operation> {
+    let mut all = Vec::new();
+    for (route, mut item) in openapi().paths.paths {
+        for (method, _) in document::operations(&mut item) {
+            let limit = limits::own(&method, &route);
+            all.push(Operation { method: method.as_str().to_owned(), route: route.clone(), limit });
+        }
+    }
+    all
+}
+
 /// What pages of other origins may do: nothing, unless their origin is listed.
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new().vary([]);
+    }
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])

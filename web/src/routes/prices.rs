@@ -9,7 +9,7 @@ use safire_domain::{
 use safire_store::master_data;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use super::default_sets::edited;
 use crate::{

@@ -14,7 +14,7 @@ use safire_domain::{
 use safire_store::{runs, scenarios};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     calculation::failed,

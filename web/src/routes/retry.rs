@@ -4,7 +4,7 @@ use axum::{extract::State, response::Response};
 use safire_actors::scenarios::Asker;
 use safire_domain::{RunId, ScenarioId};
 use safire_store::runs::Ask;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     calculation::{accepted, answer},

@@ -8,7 +8,7 @@ use safire_store::sessions::{self, Rotation, Token as StoredToken};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{App, Problem, auth::digest, body::Body};
 

@@ -15,7 +15,7 @@ use safire_store::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{App, Problem, auth::Caller, directory::load_users_dict, extract::Query};
 

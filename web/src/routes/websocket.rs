@@ -18,7 +18,7 @@ use safire_domain::{ProjectId, ScenarioId, event::Filter};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use crate::{
