@@ -148,6 +148,7 @@ async fn start(database: &TestDatabase, connections: usize) -> System {
         scenarios: scenarios::Settings { queue: 1, deadline },
         events: safire_actors::events::Settings::default(),
         feed: None,
+        imports: safire_actors::imports::Settings::default(),
         policy: Policy::default(),
     };
     System::start(settings, &Context::new(Arc::new(SystemClock))).await.expect("starts")

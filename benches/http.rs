@@ -1,6 +1,8 @@
 //! What a request costs beside the least that it could: from the cache, beside a constant answer of the
 //! same size from bare axum; a page of users, beside the same query in a handler on a shared pool.
 //!
+//! `cargo bench --bench http -- metrics`: what metrics cost, and what a scrape takes under load.
+//!
 //! Each server is a process of its own, with its defaults but the rate limits; 64 connections ask each in
 //! turn, and the ratios are of the medians of one run. PostgreSQL is the one of `DATABASE_URL`.
 
@@ -24,6 +26,7 @@ use tokio::{
 use uuid::Uuid;
 
 const CONNECTIONS: usize = 64;
+const SCRAPED: usize = 200;
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(800);
 const USERS: usize = 1_000;
@@ -35,11 +38,48 @@ async fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[1..] {
         ["constant", file] => serve(constant(file)).await,
         ["pool", url, ping] => serve(pooled(url, ping == "ping").await).await,
+        ["metrics", ..] => metrics().await,
         _ => {
             compare("SQLite", &TestDatabase::sqlite()).await;
             compare("PostgreSQL", &TestDatabase::postgres().await).await;
         }
     }
+}
+
+/// The same requests with metrics and without; and a scrape while many ask.
+async fn metrics() {
+    let database = TestDatabase::sqlite();
+    let files = tempfile::tempdir().expect("a temporary directory");
+    let with = Server::safire_with(files.path(), &database, &["metrics.enabled=true"]);
+    let without = Server::safire_with(files.path(), &database, &["metrics.enabled=false"]);
+    let admin = with.sign_in().await;
+    for path in ["/master-data", "/users?limit=100", "/auth/me"] {
+        let [on, off] = race([with.target(path, Some(&admin)), without.target(path, Some(&admin))]).await;
+        println!("{path}: with metrics {on:.0}/s, without {off:.0}/s: {:.3}", on / off);
+    }
+    let busy = with.target("/users?limit=100", Some(&admin));
+    let until = Instant::now() + ROUND * 8;
+    let load: Vec<_> = (0..SCRAPED).map(|_| tokio::spawn(ask(busy.clone(), until))).collect();
+    let mut answers = Vec::new();
+    let url = format!("http://{}/metrics", with.metrics.expect("an address"));
+    while Instant::now() + ROUND < until {
+        tokio::time::sleep(ROUND / 8).await;
+        let begun = Instant::now();
+        let text = with.http.get(&url).send().await.expect("answers").text().await.expect("a text");
+        answers.push((begun.elapsed(), text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count()));
+    }
+    futures::future::join_all(load).await;
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        let begun = Instant::now();
+        with.http.get(&url).send().await.expect("answers").text().await.expect("a text");
+        idle.push(begun.elapsed());
+    }
+    answers.sort();
+    idle.sort();
+    let (median, series) = answers[answers.len() / 2];
+    println!("a scrape at {SCRAPED} connections: median {median:.1?}, longest {:.1?}", answers[answers.len() - 1].0);
+    println!("a scrape at rest: median {:.1?}; {series} series", idle[idle.len() / 2]);
 }
 
 async fn compare(engine: &str, database: &TestDatabase) {
@@ -72,13 +112,19 @@ async fn compare(engine: &str, database: &TestDatabase) {
 struct Server {
     process: Child,
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     http: reqwest::Client,
 }
 
 impl Server {
     fn safire(files: &std::path::Path, database: &TestDatabase) -> Self {
+        Self::safire_with(files, database, &[])
+    }
+
+    fn safire_with(files: &std::path::Path, database: &TestDatabase, settings: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_safire"));
         command.args(["--port", "0", "--set", "metrics.port=0", "--set", "log.format=json", "--data-dir"]).arg(files);
+        command.args(settings.iter().flat_map(|setting| ["--set", setting]));
         command.env_clear().env("DATABASE_URL", database.url());
         command.env("SAFIRE_ADMIN_EMAIL", ADMIN.0).env("SAFIRE_ADMIN_PASSWORD", ADMIN.1);
         command
@@ -87,17 +133,18 @@ impl Server {
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
         let mut log = BufReader::new(process.stderr.take().expect("a pipe"));
         let mut said = String::new();
-        let address = loop {
+        let (address, metrics) = loop {
             let before = said.len();
             let read = log.read_line(&mut said).expect("a log");
             assert!(read > 0, "the program ended before it was ready: {said}");
             let entry: Value = serde_json::from_str(&said[before..]).unwrap_or_default();
             if let Some(address) = entry["address"].as_str() {
-                break address.parse().expect("an address");
+                let metrics = entry["metrics"].as_str().map(|metrics| metrics.parse().expect("an address"));
+                break (address.parse().expect("an address"), metrics);
             }
         };
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { process, address, http: reqwest::Client::new() }
+        Self { process, address, metrics, http: reqwest::Client::new() }
     }
 
     fn bare(arguments: &[&str]) -> Self {
@@ -105,7 +152,8 @@ impl Server {
         let mut process = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().expect("starts");
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("an address");
-        Self { process, address: line.trim().parse().expect("an address"), http: reqwest::Client::new() }
+        let address = line.trim().parse().expect("an address");
+        Self { process, address, metrics: None, http: reqwest::Client::new() }
     }
 
     fn url(&self, path: &str) -> String {

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Throw-away PostgreSQL and Redis for one command; sourced by ./test. Prometheus, which tests start themselves, is installed.
+# Throw-away PostgreSQL and Redis for one command; sourced by ./test. Prometheus and sqlite3, which tests
+# use themselves, are installed.
 #
 #   services_up           starts what DATABASE_URL and REDIS_URL do not name, and exports both
 #   services_run CMD...   runs a command; a signal to this script ends it and everything it started
@@ -21,6 +22,7 @@ services_up() {
   [[ -n ${DATABASE_URL:-} ]] || services_postgres_bin >/dev/null || missing+=(postgresql)
   [[ -n ${REDIS_URL:-} ]] || command -v redis-server >/dev/null || missing+=(redis-server)
   command -v promtool >/dev/null && command -v prometheus >/dev/null || missing+=(prometheus)
+  command -v sqlite3 >/dev/null || missing+=(sqlite3)
   ((${#missing[@]} == 0)) || services_install "${missing[@]}"
 
   [[ -n ${DATABASE_URL:-} && -n ${REDIS_URL:-} ]] && return

@@ -6,6 +6,7 @@
 mod error;
 mod keys;
 mod layers;
+mod reference;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -14,11 +15,14 @@ mod url;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use error::{ConfigError, Origin};
 pub use layers::{ConfigArgs, environment};
+pub use reference::reference;
 pub use sections::{
-    Admin, Auth, Cache, Calculations, Database, Feed, Http, Limits, Log, LogFormat, Metrics, Registration, Shutdown,
+    Admin, Auth, Cache, Calculations, Database, Feed, Http, Imports, Limits, Log, LogFormat, Metrics, Registration,
+    Shutdown,
 };
 pub use url::SecretUrl;
 
@@ -31,32 +35,45 @@ const MASK: &str = "********";
 const FILE: &str = "safire.toml";
 
 /// Everything an operator can set.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Directory of the files the service writes, the embedded database among them.
+    #[schema(value_type = String)]
     pub data_dir: PathBuf,
     /// The HTTP listener.
+    #[schema(ignore)]
     pub http: Http,
     /// Where everything durable is kept.
+    #[schema(ignore)]
     pub database: Database,
     /// What is kept at hand to be answered faster.
+    #[schema(ignore)]
     pub cache: Cache,
     /// The threads that calculate.
+    #[schema(ignore)]
     pub calculations: Calculations,
     /// Kafka, which is told what happens, and tells of prices and alerts.
     pub feed: Feed,
+    /// Files of scenarios.
+    pub imports: Imports,
     /// Accounts, passwords and tokens.
+    #[schema(ignore)]
     pub auth: Auth,
     /// How often clients may ask.
+    #[schema(ignore)]
     pub limits: Limits,
     /// The first administrator, made when there is none.
+    #[schema(ignore)]
     pub admin: Admin,
     /// How the process ends.
+    #[schema(ignore)]
     pub shutdown: Shutdown,
     /// What Prometheus reads.
+    #[schema(ignore)]
     pub metrics: Metrics,
     /// What is logged, and how.
+    #[schema(ignore)]
     pub log: Log,
 }
 
@@ -69,6 +86,7 @@ impl Default for Config {
             cache: Cache::default(),
             calculations: Calculations::default(),
             feed: Feed::default(),
+            imports: Imports::default(),
             auth: Auth::default(),
             limits: Limits::default(),
             admin: Admin::default(),

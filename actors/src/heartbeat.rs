@@ -18,7 +18,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use safire_store::{
     Connection, Engine, Target,
     hints::{Hint, Hints},
-    runs,
+    operations, runs,
 };
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -242,7 +242,8 @@ impl Pulse {
             Some(connection) => connection,
             None => connection.insert(self.target.connect().await?),
         };
-        runs::renew(connection, lease(&self.context)).await
+        runs::renew(connection, lease(&self.context)).await?;
+        operations::renew(connection, lease(&self.context)).await
     }
 
     async fn probe(&self) {

@@ -21,6 +21,7 @@ use safire_domain::{
 };
 use safire_store::runs::{self, Accepted, Assignment, Cancelled, Request};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{Instrument, Span, info_span};
 
 use crate::{
     calculations::{Calculations, OnProgress, Place},
@@ -28,6 +29,7 @@ use crate::{
     database::{Database, DatabaseError},
     events::Events,
     ongoing::{Begun, Ongoing},
+    origin::Origin,
     scenarios::{Asker, CalculateAnswer, CancelAnswer, lease},
     slot::Reply,
 };
@@ -103,12 +105,25 @@ enum Question {
     Cancel { access: Access, reply: Reply<CancelAnswer> },
 }
 
+impl Question {
+    fn span(&self, scenario: ScenarioId) -> Span {
+        let origin = match self {
+            Self::Calculate { reply, .. } => reply.origin(),
+            Self::Cancel { reply, .. } => reply.origin(),
+        };
+        let (request, trace) = (origin.map(Origin::request), origin.map(Origin::trace));
+        info_span!(parent: None, "scenario", scenario.id = %scenario, request.id = request, trace_id = trace)
+    }
+}
+
 /// The run that this process calculates.
 struct Motion {
     run: RunId,
     attempt: i64,
     /// When it was in the database for certain.
     since: Instant,
+    /// Around all that is done for it, and named as it is.
+    span: Span,
     /// How far it is; `None` while it waits for a thread.
     advance: Option<Advance>,
     waiting: Vec<Reply<()>>,
@@ -147,7 +162,7 @@ impl Actor for ScenarioActor {
             }
             Message::Resume(assignment) => {
                 state.handled += 1;
-                self.begin(&myself, state, assignment, None);
+                self.begin(&myself, state, assignment, None, None);
             }
             Message::Held(asked, held) => {
                 state.handled += 1;
@@ -220,7 +235,8 @@ impl ScenarioActor {
     fn ask(&self, myself: &ActorRef<Message>, question: Question) {
         let (scenario, context, database, myself) =
             (self.id, self.context.clone(), self.database.clone(), myself.clone());
-        tokio::spawn(async move {
+        let span = question.span(scenario);
+        let asked = async move {
             let now = context.clock.now();
             let answer = match question {
                 Question::Calculate { asker: Asker { access, key, ask }, place, reply } => {
@@ -235,7 +251,8 @@ impl ScenarioActor {
                 }
             };
             let _ = myself.cast(Message::Answered(answer));
-        });
+        };
+        tokio::spawn(asked.instrument(span));
     }
 
     fn answered(&self, myself: &ActorRef<Message>, state: &mut State, answer: Answer) {
@@ -243,7 +260,7 @@ impl ScenarioActor {
         match answer {
             Answer::Calculate { answer, place, reply } => match *answer {
                 Ok(Accepted::New(run, assignment)) => {
-                    self.begin(myself, state, *assignment, Some(place));
+                    self.begin(myself, state, *assignment, Some(place), reply.origin());
                     reply.send(CalculateAnswer::Run(Box::new(run)));
                 }
                 answer => reply.send(answer.into()),
@@ -265,19 +282,33 @@ impl ScenarioActor {
         state: &mut State,
         Assignment { run, attempt, order, .. }: Assignment,
         place: Option<Place>,
+        origin: Option<&Origin>,
     ) {
+        let span = info_span!(
+            parent: None, "run", run.id = %run, scenario.id = %self.id, attempt,
+            request.id = origin.map(Origin::request), trace_id = origin.map(Origin::trace)
+        );
         let cancel = CancellationToken::new();
         let waiting = state.motion.take().map(|earlier| earlier.waiting).unwrap_or_default();
         let guards = (cancel.clone().drop_guard(), self.in_motion.begin());
-        state.motion = Some(Motion { run, attempt, since: Instant::now(), advance: None, waiting, _guards: guards });
+        state.motion = Some(Motion {
+            run,
+            attempt,
+            since: Instant::now(),
+            span: span.clone(),
+            advance: None,
+            waiting,
+            _guards: guards,
+        });
         myself.send_after(LINGERING, move || Message::Lingered(run));
         let (calculations, myself) = (self.calculations.clone(), myself.clone());
-        tokio::spawn(async move {
+        let computed = async move {
             let order = Arc::new(order);
             if let Some(outcome) = compute(&calculations, &myself, run, place, order, cancel).await {
                 let _ = myself.cast(Message::Computed(run, attempt, outcome));
             }
-        });
+        };
+        tokio::spawn(computed.instrument(span));
     }
 
     /// Notes how far the run is, and tells whoever watches.
@@ -298,26 +329,26 @@ impl ScenarioActor {
         };
         myself.send_after(RECORDED, move || Message::Lingered(run));
         let (attempt, context, database) = (motion.attempt, self.context.clone(), self.database.clone());
-        tokio::spawn(async move {
+        let recorded = async move {
             let recorded = database
                 .write(move |c| Box::pin(async move { runs::record(c, run, attempt, context.node, &advance).await }))
                 .await;
             if let Err(error) = recorded {
-                tracing::debug!(%error, run.id = %run, "it was not recorded how far the run is");
+                tracing::debug!(%error, "it was not recorded how far the run is");
             }
-        });
+        };
+        tokio::spawn(recorded.instrument(motion.span.clone()));
     }
 
     /// Commits an outcome, however long the database is away; a late one is refused there.
     fn commit(&self, myself: &ActorRef<Message>, state: &State, run: RunId, attempt: i64, outcome: Outcome) {
-        if !state.is_current(run, attempt) {
-            return;
-        }
+        let Some(motion) = state.motion.as_ref().filter(|_| state.is_current(run, attempt)) else { return };
         let (context, database, myself) = (self.context.clone(), self.database.clone(), myself.clone());
-        tokio::spawn(async move {
+        let settled = async move {
             settle(&context, &database, run, attempt, outcome).await;
             let _ = myself.cast(Message::Committed(run, attempt));
-        });
+        };
+        tokio::spawn(settled.instrument(motion.span.clone()));
     }
 }
 
@@ -340,7 +371,7 @@ async fn compute(
         match calculations.run(place, Arc::clone(&order), cancel.clone(), Some(heard)).await {
             Ok(outcome) => return Some(outcome).filter(|_| !cancel.is_cancelled()),
             Err(unavailable) => {
-                tracing::warn!(%unavailable, run.id = %run, "the calculation begins again");
+                tracing::warn!(%unavailable, "the calculation begins again");
                 pause.wait().await;
             }
         }
@@ -373,15 +404,15 @@ async fn settle(context: &Context, database: &Database, run: RunId, attempt: i64
         let settled = database.write(move |c| Box::pin(runs::settle(c, run, attempt, node, outcome, now))).await;
         match settled {
             Ok(true) => return context.metrics.runs.of(ended).increment(1),
-            Ok(false) => return tracing::info!(run.id = %run, attempt, "a late result was dropped"),
+            Ok(false) => return tracing::info!("a late result was dropped"),
             Err(error) if error.is_passing() => pause.wait().await,
-            Err(error) => return tracing::error!(%error, run.id = %run, "a result could not be committed"),
+            Err(error) => return tracing::error!(%error, "a result could not be committed"),
         }
     }
 }
 
 /// Waits that double from 50 ms to some seconds.
-struct Pause(Duration);
+pub(crate) struct Pause(Duration);
 
 /// The longest of them.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
@@ -394,8 +425,14 @@ impl Default for Pause {
 
 impl Pause {
     async fn wait(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(self.longer()).await;
+    }
+
+    /// How long to wait; longer the next time.
+    pub fn longer(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 2).min(LONGEST_PAUSE);
+        pause
     }
 }
 

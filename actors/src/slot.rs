@@ -15,6 +15,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::origin::Origin;
+
 /// The resource gave no answer: try again a little later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{resource} {why}")]
@@ -58,6 +60,7 @@ pub struct Places {
 pub struct Reply<T> {
     port: oneshot::Sender<Result<T, Unavailable>>,
     resource: &'static str,
+    origin: Option<Origin>,
     permit: Option<Permit>,
 }
 
@@ -78,6 +81,11 @@ impl<T> Reply<T> {
         drop(self.permit);
         // The caller may have given up; then nobody wants the answer.
         let _ = self.port.send(answer);
+    }
+
+    /// The request that the caller answers, if it answers one.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// Whether the caller has given up, so that the work need not be done.
@@ -179,7 +187,8 @@ impl<M: Message> Slot<M> {
         message: impl FnOnce(Reply<T>) -> M,
     ) -> Result<T, Unavailable> {
         let (port, answer) = oneshot::channel();
-        self.cast(message(Reply { port, resource: self.shared.resource, permit: Some(permit) }))?;
+        let (resource, origin) = (self.shared.resource, Origin::current());
+        self.cast(message(Reply { port, resource, origin, permit: Some(permit) }))?;
         answer.await.unwrap_or(Err(self.unavailable(Why::Down)))
     }
 

@@ -13,6 +13,7 @@ use crate::{
     events::{self, Events},
     feed::{self, Feed},
     heartbeat::{Hold, heartbeat},
+    imports::{self, Imports},
     scenarios::{self, Drained, Scenarios},
     slot::{Places, Slot, Unavailable},
     supervisor::{Message, Policy, Supervisor},
@@ -33,6 +34,8 @@ pub struct Settings {
     pub events: events::Settings,
     /// The feed, where there is one.
     pub feed: Option<feed::Settings>,
+    /// Imports.
+    pub imports: imports::Settings,
     /// How failed actors are restarted.
     pub policy: Policy,
 }
@@ -51,6 +54,8 @@ pub struct System {
     pub events: Events,
     /// The feed, where there is one.
     pub feed: Option<Feed>,
+    /// The imports.
+    pub imports: Imports,
     /// What is known about the lease on this process's runs.
     pub hold: Hold,
     supervisor: Slot<Message>,
@@ -76,6 +81,8 @@ impl System {
         });
         let (scenarios, child) = Scenarios::new(settings.scenarios, context, &database, &calculations, &hold, &events);
         children.push(child);
+        let (imports, child) = Imports::new(&settings.imports, context, &database, &calculations, &scenarios, &hold);
+        children.push(child);
 
         let exhausted = CancellationToken::new();
         let root =
@@ -83,7 +90,7 @@ impl System {
         let (actor, _): (ActorRef<Message>, _) = Actor::spawn(None, root, children).await?;
         let supervisor = Slot::new("supervisor", 1, STOP_DEADLINE);
         supervisor.fill(actor);
-        Ok(Self { database, cache, calculations, scenarios, events, feed, hold, supervisor, exhausted })
+        Ok(Self { database, cache, calculations, scenarios, events, feed, imports, hold, supervisor, exhausted })
     }
 
     /// Cancelled when an actor has failed more often than restarting can cure: the process should
@@ -106,6 +113,10 @@ impl System {
     /// Takes no new calculations, lets the ones in motion finish for `patience`, and gives back the
     /// rest.
     pub async fn drain(&self, patience: Duration) -> Result<Drained, Unavailable> {
+        // What an import does not begin need not be given back.
+        if let Err(unavailable) = self.imports.drain().await {
+            tracing::warn!(%unavailable, "imports were not given back; their lease will end");
+        }
         self.scenarios.drain(patience).await
     }
 

@@ -41,6 +41,7 @@ fn settings(database: &TestDatabase) -> Settings {
         scenarios: scenarios::Settings { queue: 10, deadline },
         events: safire_actors::events::Settings::default(),
         feed: None,
+        imports: safire_actors::imports::Settings::default(),
         policy: Policy::default(),
     }
 }

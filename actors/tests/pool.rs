@@ -57,6 +57,7 @@ impl Bench {
             scenarios: scenarios::Settings { queue: 10, deadline },
             events: safire_actors::events::Settings::default(),
             feed: None,
+            imports: safire_actors::imports::Settings::default(),
             policy: Policy { budget: 100, first_delay: Duration::from_millis(1), ..Policy::default() },
         };
         let system = System::start(settings, &Context::new(Arc::new(SystemClock))).await.expect("starts");

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use self::{calculate::Calculate, compare::Compare};
 use crate::{
-    config::{Config, ConfigArgs, environment},
+    config::{Config, ConfigArgs, environment, reference},
     service::{self, Service},
     shutdown, telemetry,
 };
@@ -66,6 +66,8 @@ enum Command {
 enum ConfigCommand {
     /// Check it, and print it with secrets masked
     Check,
+    /// Print every key with its default, its range and its variables (Markdown)
+    Reference,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -104,6 +106,10 @@ impl Cli {
             Some(Command::Healthcheck) => self.load().and_then(|config| block_on(healthcheck::run(&config))),
             Some(Command::Config { command: ConfigCommand::Check }) => {
                 self.load().map(|config| print!("{}", config.masked_toml()))
+            }
+            Some(Command::Config { command: ConfigCommand::Reference }) => {
+                print!("{}", reference());
+                Ok(())
             }
             Some(Command::Calculate(calculate)) => calculate.run(),
             Some(Command::Compare(compare)) => compare.run(),

@@ -74,6 +74,11 @@ pub(super) const KEYS: &[Key] = &[
     number("calculations.lease_s", 1..=3600),
     text("feed.brokers", is_brokers).with_alias("KAFKA_BROKERS"),
     text("feed.group", not_empty),
+    number("imports.at_once", 1..=100),
+    number("imports.file_limit_bytes", 1024..=4_294_967_296),
+    number("imports.rows", 1..=10_000_000),
+    number("imports.unpacked_limit_bytes", 1024..=17_179_869_184),
+    number("imports.upload_timeout_ms", 100..=3_600_000),
     secret("auth.jwt_secret", is_long_enough).with_alias("SAFIRE_JWT_SECRET"),
     secrets("auth.jwt_previous_secrets", is_long_enough).with_alias("SAFIRE_JWT_PREVIOUS_SECRETS"),
     number("auth.access_token_minutes", 1..=1440),
@@ -152,7 +157,19 @@ impl Key {
         }
     }
 
-    fn variables(&self) -> Vec<(String, Form)> {
+    /// What values it takes, in few words.
+    pub fn allowed(&self) -> String {
+        match &self.kind {
+            Kind::Number(range) => format!("{} to {}", range.start(), range.end()),
+            Kind::Flag => "true, false".to_owned(),
+            Kind::Text(_) => "text".to_owned(),
+            Kind::Secret(_) => "secret".to_owned(),
+            Kind::List(_) => "texts".to_owned(),
+            Kind::Secrets(_) => "secrets".to_owned(),
+        }
+    }
+
+    pub fn variables(&self) -> Vec<(String, Form)> {
         let own = format!("SAFIRE_{}", self.path.to_uppercase().replace('.', "__"));
         let mut variables = vec![(own.clone(), Form::Toml)];
         variables.extend(self.alias.map(|alias| (alias.to_owned(), Form::Plain)));

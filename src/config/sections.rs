@@ -5,13 +5,14 @@ use std::path::Path;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::{MASK, SecretUrl};
 
 pub(super) const DATA_DIR: &str = "safire-data";
 
 /// The HTTP listener.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
     /// Address or host name to listen on; `0.0.0.0` for every interface.
@@ -30,6 +31,7 @@ pub struct Http {
     pub max_connections: usize,
     /// Networks of the proxies in front, such as `10.0.0.0/8`: only they are believed when they name
     /// their client in `X-Forwarded-For`.
+    #[schema(value_type = Vec<String>)]
     pub trusted_proxies: Vec<IpNet>,
     /// Origins of the web pages that may call the API from a browser, such as `https://app.example.com`.
     pub cors_origins: Vec<String>,
@@ -52,10 +54,11 @@ impl Default for Http {
 }
 
 /// Where everything durable is kept.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
     /// `sqlite:` or `postgres:` URL; without one, `safire.db` in `data_dir`.
+    #[schema(value_type = String)]
     pub url: SecretUrl,
     /// PostgreSQL connections kept.
     pub connections: usize,
@@ -89,11 +92,12 @@ impl Default for Database {
 }
 
 /// What is kept at hand to be answered faster.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cache {
     /// `redis:` or `rediss:` URL of the shared cache; without one, each process has only its own.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
     pub redis_url: Option<SecretUrl>,
     /// Time one command to Redis may take before the answer comes from the database, in milliseconds.
     pub redis_timeout_ms: u64,
@@ -113,7 +117,7 @@ impl Default for Cache {
 }
 
 /// The threads that calculate.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Calculations {
     /// Threads that calculate; by default one fewer than there are cores, and at least one.
@@ -139,7 +143,7 @@ impl Default for Calculations {
 }
 
 /// Kafka, which is told what happens, and tells of prices and alerts.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Feed {
     /// Kafka's brokers, `host:port`, separated by commas; without them there is no feed.
@@ -155,6 +159,35 @@ impl Default for Feed {
     }
 }
 
+/// Files of scenarios.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Imports {
+    /// Files that this process works on at once, and takes in at once.
+    pub at_once: usize,
+    /// Largest accepted file, in bytes.
+    pub file_limit_bytes: usize,
+    /// Rows of a file at most.
+    pub rows: u64,
+    /// What a workbook may unpack to, in bytes.
+    pub unpacked_limit_bytes: u64,
+    /// Time a client has to send a file, in milliseconds.
+    pub upload_timeout_ms: u64,
+}
+
+impl Default for Imports {
+    fn default() -> Self {
+        let imports = safire_actors::imports::Settings::default();
+        Self {
+            at_once: imports.at_once,
+            file_limit_bytes: safire_web::Settings::IMPORT_LIMIT,
+            rows: imports.rows,
+            unpacked_limit_bytes: imports.unpacked,
+            upload_timeout_ms: 120_000,
+        }
+    }
+}
+
 /// Who may make an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -166,20 +199,23 @@ pub enum Registration {
 }
 
 /// Accounts, passwords and tokens.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
     /// Key that signs access tokens, at least 32 bytes.
     #[serde(serialize_with = "mask", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, default = "")]
     pub jwt_secret: Option<SecretString>,
     /// Keys that signed access tokens before `jwt_secret` did: their tokens are still taken.
     #[serde(serialize_with = "mask_each")]
+    #[schema(value_type = Vec<String>, default = json!([]))]
     pub jwt_previous_secrets: Vec<SecretString>,
     /// Time an access token is good for, in minutes.
     pub access_token_minutes: u64,
     /// Time a refresh token is good for, in days.
     pub refresh_token_days: u64,
     /// `open` lets anyone register, `closed` only administrators make accounts.
+    #[schema(value_type = String)]
     pub registration: Registration,
     /// Memory for hashing one password (argon2id), in KiB.
     pub argon2_memory_kib: u32,
@@ -205,7 +241,7 @@ impl Default for Auth {
 }
 
 /// How often clients may ask; 0 is without limit.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Attempts to sign in, from one address.
@@ -245,13 +281,14 @@ impl Default for Limits {
 }
 
 /// The first administrator, made when there is none.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
     /// Email address to log in with.
     pub email: String,
     /// Password to log in with; without one, it is made up and printed once.
     #[serde(serialize_with = "mask", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, default = "")]
     pub password: Option<SecretString>,
 }
 
@@ -262,7 +299,7 @@ impl Default for Admin {
 }
 
 /// How the process ends.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
     /// Time for accepted requests and running calculations to finish, in seconds.
@@ -279,7 +316,7 @@ impl Default for Shutdown {
 }
 
 /// What Prometheus reads: `/metrics` on a listener of its own.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
     /// Whether anything is counted and told.
@@ -309,12 +346,13 @@ pub enum LogFormat {
 }
 
 /// What is logged, and how.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// Levels by module, such as `info,safire_store=debug`.
     pub filter: String,
     /// `text`, `json`, or `auto`: text at a terminal, JSON elsewhere.
+    #[schema(value_type = String)]
     pub format: LogFormat,
 }
 

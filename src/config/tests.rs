@@ -70,6 +70,19 @@ impl Given {
     }
 }
 
+#[test]
+fn the_reference_is_the_one_in_the_documentation() {
+    let page = super::reference();
+    let documented = include_str!("../../docs/configuration.md");
+    assert!(page == documented, "run: safire config reference > docs/configuration.md");
+    for line in page.lines().filter(|line| line.starts_with("| `")) {
+        assert!(
+            !line.split('|').any(|cell| !cell.is_empty() && cell.trim().is_empty()),
+            "something is missing: {line}"
+        );
+    }
+}
+
 /// A configuration in which every secret is the canary.
 fn full_of_secrets() -> Given {
     let url = |scheme| format!("{scheme}://u:{CANARY}@db.test:5432/safire?sslmode=require");

@@ -8,15 +8,16 @@
 //! the scenario's row before.
 
 use safire_domain::{
-    ProjectId, RunId, ScenarioId, Timestamp, UserId,
+    OperationId, ProjectId, RunId, ScenarioId, Timestamp, UserId,
     event::{Event, Kind, NewEvent, Place},
     lifecycle::StatusName,
     name::ZoneId,
-    scenario::Pathway,
+    operation::State,
+    scenario::{Pathway, Scenario},
     user::Access,
 };
 use serde_json::{Map, Value};
-use sqlx::{FromRow, types::Json};
+use sqlx::{FromRow, QueryBuilder, types::Json};
 use uuid::Uuid;
 
 use crate::{Connection, Error, Result, access::visible_owners, connection::on};
@@ -135,6 +136,38 @@ pub async fn append_of_scenario(
     Ok(())
 }
 
+/// Stores that scenarios were made, with what is told of each.
+pub(crate) async fn append_created(
+    connection: &mut Connection,
+    created: &[(&Scenario, Map<String, Value>)],
+) -> Result<()> {
+    let place = match connection {
+        Connection::Postgres(_) => concat!(place_postgres!(), " + "),
+        Connection::Sqlite(_) => concat!(place_sqlite!(), " + "),
+    };
+    on!(connection, c => {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO events (tx, n, at, kind, owner_id, project_id, scenario_id, status, version, body) ",
+        );
+        query.push_values(created.iter().enumerate(), |mut row, (n, (scenario, told))| {
+            row.push(place)
+                .push_unseparated(n)
+                .push_bind(scenario.created_at)
+                .push_bind(Kind::Created.as_str())
+                .push("(SELECT p.owner_id FROM projects p WHERE p.id = ")
+                .push_bind_unseparated(scenario.project_id.uuid())
+                .push_unseparated(")")
+                .push_bind(scenario.project_id.uuid())
+                .push_bind(scenario.id.uuid())
+                .push_bind(scenario.status.name().as_str())
+                .push_bind(scenario.version)
+                .push_bind(Json(told));
+        });
+        query.build().execute(c).await.map(drop)
+    })?;
+    Ok(())
+}
+
 macro_rules! append_of_project_sql {
     ($place:expr) => {
         concat!(
@@ -172,6 +205,41 @@ pub(crate) async fn append_of_project(
             .execute(c)
             .await
             .map(drop)
+    })?;
+    Ok(())
+}
+
+macro_rules! append_completed_sql {
+    ($place:expr) => {
+        concat!(
+            "INSERT INTO events (tx, n, at, kind, owner_id, project_id, operation_id, body)
+             SELECT ",
+            $place,
+            ", $1, 'completed', p.owner_id, p.id, o.id, $2
+             FROM operations o
+             JOIN projects p ON p.id = o.project_id
+             WHERE o.id = $3"
+        )
+    };
+}
+
+const APPEND_COMPLETED_POSTGRES: &str = append_completed_sql!(place_postgres!());
+const APPEND_COMPLETED_SQLITE: &str = append_completed_sql!(place_sqlite!());
+
+/// Stores that an operation has ended, and in which state.
+pub(crate) async fn append_completed(
+    connection: &mut Connection,
+    operation: OperationId,
+    state: State,
+    at: Timestamp,
+) -> Result<()> {
+    let sql = match connection {
+        Connection::Postgres(_) => APPEND_COMPLETED_POSTGRES,
+        Connection::Sqlite(_) => APPEND_COMPLETED_SQLITE,
+    };
+    let told = Map::from_iter([("state".to_owned(), Value::from(state.as_str()))]);
+    on!(connection, c => {
+        sqlx::query(sql).bind(at).bind(Json(told)).bind(operation.uuid()).execute(c).await.map(drop)
     })?;
     Ok(())
 }

@@ -28,6 +28,7 @@ fn migrator() -> Migrator {
         migration!(5, "feedstocks"),
         migration!(6, "analyses"),
         migration!(7, "events"),
+        migration!(8, "operations"),
     ])
 }
 

@@ -134,6 +134,22 @@ on_both_engines! {
         app.stop().await;
     }
 
+    async fn an_import_tells_of_its_scenarios_and_of_its_end(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = app.register().await;
+        let project = ana.project().await;
+        let mut sse = Sse::open(&ana, &format!("/events?project={project}")).await;
+        let rows: String = (0..300).map(|n| format!("Plant {n},HEFA,UCO,USA\r\n")).collect();
+        let table = format!("name,process,feedstock,country\r\n{rows}");
+        let operation = crate::app::id(&ana.import(&project, table.as_bytes(), "").await.is(202));
+        let told = next(&mut sse, 301).await;
+        assert!(told[..300].iter().all(|told| told.event().0 == "created"));
+        let end = &told[300].data;
+        assert_eq!((&end["event"], &end["operation_id"]), (&json!("completed"), &json!(operation)));
+        assert_eq!((end["type"].as_str(), &end["data"]["state"]), (Some("operation_complete"), &json!("succeeded")));
+        app.stop().await;
+    }
+
     async fn progress_is_told_while_a_run_lasts(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let ana = app.register().await;

@@ -14,29 +14,27 @@ use axum::{
 };
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use safire_actors::Origin;
 use safire_metrics::Gauge;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{App, Problem, limits, pace::SLOW};
+use crate::{App, Problem, limits, pace::SLOW, routes::IMPORT};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-tokio::task_local! {
-    static TRACE: String;
-}
-
 /// The trace that the request being answered is part of: the caller's, or else the request's own id.
 pub(crate) fn trace_id() -> String {
-    TRACE.try_with(Clone::clone).unwrap_or_default()
+    Origin::current().map(|origin| origin.trace().to_owned()).unwrap_or_default()
 }
 
 /// What is around every handler. One layer: each would cost every request a clone of all that it wraps.
 pub(crate) async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
     observed(&app, request, async |request| {
-        let answer = in_time(app.settings.request_timeout, limits::limit(&app, request, next));
+        let patience = patience(&app, &request);
+        let answer = in_time(patience, limits::limit(&app, request, next));
         AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(panicked)
     })
     .await
@@ -67,7 +65,7 @@ async fn observed(app: &App, request: Request, answer: impl AsyncFnOnce(Request)
         }
         response
     };
-    TRACE.scope(trace, work.instrument(span)).await
+    Origin::new(id.clone(), trace).scope(work.instrument(span)).await
 }
 
 /// Routes that wait for a calculation when they are asked to: how long that takes says nothing about the service.
@@ -127,6 +125,14 @@ fn panicked(payload: Box<dyn Any + Send>) -> Response {
     let what = what.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
     tracing::error!(panic = what, "a handler panicked");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the service met a defect of its own").into_response()
+}
+
+/// How long a request may take. A file is sent, then read and stored: what comes after the sending has the time of a
+/// request.
+fn patience(app: &App, request: &Request) -> Duration {
+    let is_import = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == IMPORT);
+    let sending = if is_import { app.settings.import_timeout } else { Duration::ZERO };
+    sending + app.settings.request_timeout
 }
 
 /// Ends requests that take too long.

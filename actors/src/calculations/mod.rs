@@ -32,6 +32,7 @@ use safire_domain::{
 };
 use tokio::{sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use crate::{
     context::Context,
@@ -145,8 +146,8 @@ impl Calculations {
     ) -> Result<End, Unavailable> {
         let Place { permit, share } = place;
         let turn = Turn { user: share.as_ref().map(|share| share.user()), long: false };
-        let counted = self.waiting.begin();
-        let task = |reply| Task { work, kind, counted, cancel, on_progress, spent: Duration::ZERO, reply };
+        let (counted, span) = (self.waiting.begin(), Span::current());
+        let task = |reply| Task { work, kind, counted, span, cancel, on_progress, spent: Duration::ZERO, reply };
         let answer =
             self.slot.call_reserved(permit, |reply| FactoryMessage::Dispatch(Job::new(turn, task(reply)))).await;
         drop(share);
@@ -185,6 +186,8 @@ struct Task {
     kind: &'static str,
     /// As what it counts: first as waiting, then as running.
     counted: Begun,
+    /// What it is done for: entered on the thread.
+    span: Span,
     cancel: CancellationToken,
     on_progress: Option<OnProgress>,
     /// How long it has been on a thread.
@@ -247,7 +250,7 @@ impl Worker for ThreadWorker {
         job: Job<Turn, Task>,
         thread: &mut Option<Thread>,
     ) -> Result<Turn, ActorProcessingErr> {
-        let Task { work, kind, mut counted, cancel, on_progress, spent, reply } = job.msg;
+        let Task { work, kind, mut counted, span, cancel, on_progress, spent, reply } = job.msg;
         if cancel.is_cancelled() || reply.is_abandoned() {
             reply.send(Err(cancelled()));
             return Ok(job.key);
@@ -265,7 +268,7 @@ impl Worker for ThreadWorker {
         }
         let begun = Instant::now();
         let left = self.0.settings.deadline.saturating_sub(spent);
-        let (slice, listens) = self.slice(own, work, &cancel, left).await;
+        let (slice, listens) = self.slice(own, (work, &span), &cancel, left).await;
         if !listens {
             *thread = None;
         }
@@ -281,7 +284,7 @@ impl Worker for ThreadWorker {
                     on_progress(work.progress());
                 }
                 let turn = Turn { long: true, ..job.key };
-                let rest = Task { work, kind, counted, cancel, on_progress, spent, reply };
+                let rest = Task { work, kind, counted, span, cancel, on_progress, spent, reply };
                 // A factory that is no more drops the rest, and its caller hears of it.
                 let _ = factory.cast(FactoryMessage::Dispatch(Job::new(turn, rest)));
             }
@@ -295,10 +298,16 @@ const GRACE: Duration = Duration::from_millis(250);
 
 impl ThreadWorker {
     /// One slice, and whether the thread can be used again.
-    async fn slice(&self, thread: &Thread, work: Work, cancel: &CancellationToken, left: Duration) -> (Slice, bool) {
+    async fn slice(
+        &self,
+        thread: &Thread,
+        (work, span): (Work, &Span),
+        cancel: &CancellationToken,
+        left: Duration,
+    ) -> (Slice, bool) {
         // A child, so that a deadline ends the calculation without calling off the run.
         let inner = cancel.child_token();
-        let mut slice = thread.submit(work, inner.clone());
+        let mut slice = thread.submit(work, span.clone(), inner.clone());
         let first = tokio::select! {
             first = timeout(left, &mut slice) => first,
             () = cancel.cancelled() => {

@@ -13,14 +13,13 @@ use safire_domain::{
 };
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use super::{Compute, cancelled, panicked};
+use crate::priority;
 
 /// How long a calculation has a thread before others have their turn.
 const SLICE: Duration = Duration::from_millis(8);
-
-/// How much less a calculation counts than a request, when both want a processor.
-const NICENESS: i32 = 10;
 
 /// A calculation, as far as it has come.
 pub(super) enum Work {
@@ -115,7 +114,7 @@ fn answer(mut step: Box<dyn FnMut() -> bool + Send>, cancel: &CancellationToken)
     Slice::Done(Box::new(Ok(None)))
 }
 
-type Request = (Work, CancellationToken, oneshot::Sender<Slice>);
+type Request = (Work, Span, CancellationToken, oneshot::Sender<Slice>);
 
 /// A thread that ends when nobody can send more.
 pub(super) struct Thread(mpsc::Sender<Request>);
@@ -124,12 +123,10 @@ impl Thread {
     pub fn spawn(compute: Arc<Compute>) -> std::io::Result<Self> {
         let (requests, inbox) = mpsc::channel::<Request>();
         std::thread::Builder::new().name("calculation".into()).spawn(move || {
-            // On Linux a thread has a niceness of its own. Without it the service is the same, only slower to
-            // answer while it calculates.
-            if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-                tracing::warn!(%error, "calculations run at the priority of requests");
-            }
-            for (work, cancel, reply) in inbox {
+            priority::yield_to_requests();
+            for (work, span, cancel, reply) in inbox {
+                // A panic is logged where it happens, and belongs to a run.
+                let _within = span.enter();
                 let slice = catch_unwind(AssertUnwindSafe(|| work.slice(&*compute, &cancel)));
                 let _ = reply.send(slice.unwrap_or_else(|_| Slice::failed(panicked())));
             }
@@ -137,10 +134,10 @@ impl Thread {
         Ok(Self(requests))
     }
 
-    pub fn submit(&self, work: Work, cancel: CancellationToken) -> oneshot::Receiver<Slice> {
+    pub fn submit(&self, work: Work, span: Span, cancel: CancellationToken) -> oneshot::Receiver<Slice> {
         let (reply, slice) = oneshot::channel();
         // A thread that is gone drops the request, and with it the reply: the receiver says so.
-        let _ = self.0.send((work, cancel, reply));
+        let _ = self.0.send((work, span, cancel, reply));
         slice
     }
 }

@@ -5,9 +5,13 @@ use std::{fmt, time::Instant};
 use futures::future::BoxFuture;
 use ractor::factory::{DiscardHandler, DiscardReason, Job};
 use safire_store::Connection;
+use tracing::{Instrument, debug_span};
 
 use super::{figures::Counted, link::Link};
-use crate::slot::{Reply, Why};
+use crate::{
+    origin::Origin,
+    slot::{Reply, Why},
+};
 
 /// A job on its way to a connection. It is taken out once, to be done or refused.
 pub(super) struct Work(Option<Waiting>);
@@ -74,7 +78,9 @@ where
     ) -> BoxFuture<'c, bool> {
         Box::pin(async move {
             let Self { work, reply } = *self;
-            let result = work(connection).await;
+            let (request, trace) = (reply.origin().map(Origin::request), reply.origin().map(Origin::trace));
+            let span = debug_span!(parent: None, "database", request.id = request, trace_id = trace);
+            let result = work(connection).instrument(span).await;
             let broken = result.as_ref().is_err_and(safire_store::Error::breaks_connection);
             match broken {
                 true => link.broke(),

@@ -88,6 +88,7 @@ impl Replica {
             scenarios: scenarios::Settings { queue: 10, deadline },
             events: safire_actors::events::Settings::default(),
             feed: None,
+            imports: safire_actors::imports::Settings::default(),
             policy: Policy::default(),
         };
         let trap = Arc::new(Trap::default());

@@ -8,6 +8,7 @@ macro_rules! routes {
 }
 mod asked;
 mod auth;
+mod batch;
 mod breakeven;
 mod cache;
 mod calculation;
@@ -19,9 +20,11 @@ mod docs;
 mod duplicate;
 mod events;
 mod health;
+mod imports;
 mod keys;
 mod master_data;
 mod new_users;
+mod operations;
 mod prices;
 mod projects;
 mod results;
@@ -33,6 +36,8 @@ mod users;
 mod view;
 mod websocket;
 mod zones;
+
+pub(crate) use imports::IMPORT;
 
 use std::time::Duration;
 
@@ -76,6 +81,7 @@ use crate::{App, Problem, auth::X_API_KEY, document, limits, observe, problem::P
         (name = "projects", description = "Folders of scenarios"),
         (name = "scenarios", description = "Plants and their inputs"),
         (name = "calculation", description = "Runs and results"),
+        (name = "imports", description = "Files of scenarios, and what became of their rows"),
         (name = "master data", description = "Technologies, feedstocks, countries, products, units, defaults"),
         (name = "live", description = "What happens, as it happens"),
         (name = "cache", description = "What is kept in memory"),
@@ -97,6 +103,9 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(projects::routes())
         .merge(scenarios::routes())
         .merge(duplicate::routes())
+        .merge(batch::routes())
+        .merge(imports::routes())
+        .merge(operations::routes())
         .merge(compare::routes())
         .merge(calculation::routes())
         .merge(results::routes())
