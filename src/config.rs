@@ -21,7 +21,8 @@ pub use error::{ConfigError, Origin};
 pub use layers::{ConfigArgs, environment};
 pub use reference::reference;
 pub use sections::{
-    Admin, Auth, Cache, Calculations, Database, Http, Imports, Limits, Log, LogFormat, Metrics, Registration, Shutdown,
+    Admin, Auth, Cache, Calculations, Database, Feed, Http, Imports, Limits, Log, LogFormat, Metrics, Registration,
+    Shutdown,
 };
 pub use url::SecretUrl;
 
@@ -52,6 +53,8 @@ pub struct Config {
     /// The threads that calculate.
     #[schema(ignore)]
     pub calculations: Calculations,
+    /// Kafka, which is told what happens, and tells of prices and alerts.
+    pub feed: Feed,
     /// Files of scenarios.
     pub imports: Imports,
     /// Accounts, passwords and tokens.
@@ -82,6 +85,7 @@ impl Default for Config {
             database: Database::default(),
             cache: Cache::default(),
             calculations: Calculations::default(),
+            feed: Feed::default(),
             imports: Imports::default(),
             auth: Auth::default(),
             limits: Limits::default(),

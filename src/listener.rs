@@ -19,6 +19,7 @@ use tokio::{
     sync::Semaphore,
     time::timeout,
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service, ServiceBuilder};
 
@@ -34,6 +35,9 @@ pub(crate) struct Limits {
     /// How long connections are served on when it is time to stop.
     pub linger: Duration,
 }
+
+/// How long a client may take nothing of what it is sent: then its connection is closed.
+const WRITE_TIMEOUT: Duration = safire_actors::events::STALLED;
 
 /// Serves until `stop`, then lets the requests that were accepted finish within `patience`.
 ///
@@ -60,7 +64,10 @@ pub(crate) async fn serve<S, B>(
 
     let serve = |(stream, peer, place): Accepted| {
         let service = TowerToHyperService::new(Extension(Peer(peer)).layer(service.clone()));
-        let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let stream = TokioIo::new(Box::pin(stream));
+        let connection = server.serve_connection_with_upgrades(stream, service).into_owned();
         let connection = graceful.watch(connection);
         let open = limits.open.clone();
         open.increment(1.0);

@@ -15,7 +15,7 @@ use rand::RngExt;
 use safire_actors::{
     Context, Faults, System, cache,
     calculations::{self, Compute},
-    database, imports,
+    database, events, feed, imports,
     limits::{RedisRates, Shared},
     scenarios,
     supervisor::Policy,
@@ -337,6 +337,12 @@ fn system_settings(config: &Config, target: Target, parts: &Parts) -> anyhow::Re
             compute: Arc::clone(&parts.compute),
         },
         scenarios: scenarios::Settings { queue: QUEUE, deadline: acquire_timeout + statement_timeout },
+        events: events::Settings {
+            queue: QUEUE,
+            deadline: acquire_timeout + statement_timeout,
+            published: config.feed.brokers.is_some(),
+        },
+        feed: config.feed.brokers.clone().map(|brokers| feed::Settings { brokers, group: config.feed.group.clone() }),
         imports: imports::Settings {
             at_once: config.imports.at_once,
             rows: config.imports.rows,

@@ -16,8 +16,9 @@ use std::{
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use safire_store::{
-    Connection, Engine, Target, operations,
-    runs::{self, Hints},
+    Connection, Engine, Target,
+    hints::{Hint, Hints},
+    operations, runs,
 };
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -50,6 +51,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub struct Hold {
     known: Arc<Mutex<Known>>,
     look: Arc<Notify>,
+    told: Arc<Notify>,
     lease: Duration,
     engine: Engine,
 }
@@ -68,7 +70,7 @@ struct Known {
 impl Hold {
     fn new(engine: Engine, lease: Duration) -> Self {
         let known = Known { in_touch: None, failed: false, renewed: Instant::now(), lapsed: false };
-        Self { known: Arc::new(Mutex::new(known)), look: Arc::default(), lease, engine }
+        Self { known: Arc::new(Mutex::new(known)), look: Arc::default(), told: Arc::default(), lease, engine }
     }
 
     /// Whether the lease of every owner that lives has been renewed, so that what has ended is
@@ -86,6 +88,11 @@ impl Hold {
     /// Returns when there is a reason to look for runs before it is time to.
     pub async fn hinted(&self) {
         self.look.notified().await;
+    }
+
+    /// Returns when another process may have told something.
+    pub(crate) async fn told(&self) {
+        self.told.notified().await;
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -286,8 +293,10 @@ impl Pulse {
     async fn hear(&self) -> safire_store::Result<()> {
         let Some(mut hints) = Hints::listen(&self.target).await? else { return Ok(()) };
         loop {
-            hints.next().await?;
-            self.hold.look.notify_one();
+            match hints.next().await? {
+                Hint::Runs => self.hold.look.notify_one(),
+                Hint::Events => self.hold.told.notify_one(),
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Who owns what: supervised actors, and the handles by which others reach them.
 //!
 //! Callers never hold an actor. They hold a handle ([`Database`], [`Cache`], [`Calculations`],
-//! [`Scenarios`]) over a [`slot::Slot`] that survives restarts, admits a bounded number of requests
+//! [`Scenarios`], [`Events`]) over a [`slot::Slot`] that survives restarts, admits a bounded number of requests
 //! and answers every one of them: with a value, or with [`Unavailable`].
 //!
 //! Calls form a directed graph without cycles: scenarios call calculations and the database, the web
@@ -11,6 +11,8 @@ pub mod cache;
 pub mod calculations;
 pub mod context;
 pub mod database;
+pub mod events;
+pub mod feed;
 pub mod heartbeat;
 pub mod imports;
 pub mod limits;
@@ -27,6 +29,8 @@ pub use cache::Cache;
 pub use calculations::Calculations;
 pub use context::{Context, Faults};
 pub use database::Database;
+pub use events::Events;
+pub use feed::Feed;
 pub use imports::Imports;
 pub use origin::Origin;
 pub use scenarios::Scenarios;

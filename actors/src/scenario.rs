@@ -27,6 +27,7 @@ use crate::{
     calculations::{Calculations, OnProgress, Place},
     context::Context,
     database::{Database, DatabaseError},
+    events::Events,
     ongoing::{Begun, Ongoing},
     origin::Origin,
     scenarios::{Asker, CalculateAnswer, CancelAnswer, lease},
@@ -83,6 +84,7 @@ pub(crate) struct ScenarioActor {
     pub context: Context,
     pub database: Database,
     pub calculations: Calculations,
+    pub events: Events,
     /// Where its run counts.
     pub in_motion: Ongoing,
     pub on_rest: OnRest,
@@ -123,7 +125,7 @@ struct Motion {
     /// Around all that is done for it, and named as it is.
     span: Span,
     /// How far it is; `None` while it waits for a thread.
-    progress: Option<Progress>,
+    advance: Option<Advance>,
     waiting: Vec<Reply<()>>,
     /// Dropped with the motion, they end the calculation and its counting.
     _guards: (DropGuard, Begun),
@@ -167,7 +169,7 @@ impl Actor for ScenarioActor {
                 state.let_go(asked, held);
             }
             Message::Answered(answer) => self.answered(&myself, state, answer),
-            Message::Progressed(run, progress) => state.progressed(run, progress),
+            Message::Progressed(run, progress) => self.progressed(state, run, progress),
             Message::Lingered(run) => self.record(&myself, state, run),
             Message::Computed(run, attempt, outcome) => self.commit(&myself, state, run, attempt, outcome),
             Message::Committed(run, attempt) => state.committed(run, attempt),
@@ -182,12 +184,6 @@ impl State {
         match &mut self.motion {
             Some(motion) if motion.run == run => motion.waiting.push(reply),
             _ => reply.send(()),
-        }
-    }
-
-    fn progressed(&mut self, run: RunId, progress: Progress) {
-        if let Some(motion) = self.motion.as_mut().filter(|motion| motion.run == run) {
-            motion.progress = Some(progress);
         }
     }
 
@@ -300,7 +296,7 @@ impl ScenarioActor {
             attempt,
             since: Instant::now(),
             span: span.clone(),
-            progress: None,
+            advance: None,
             waiting,
             _guards: guards,
         });
@@ -315,17 +311,25 @@ impl ScenarioActor {
         tokio::spawn(computed.instrument(span));
     }
 
+    /// Notes how far the run is, and tells whoever watches.
+    fn progressed(&self, state: &mut State, run: RunId, progress: Progress) {
+        let Some(motion) = state.motion.as_mut().filter(|motion| motion.run == run) else { return };
+        let begun = motion.advance.take().map_or_else(|| self.context.clock.now(), |advance| advance.started_at);
+        let advance = advance(progress, begun);
+        self.events.progress(run.uuid(), None, advance.clone());
+        motion.advance = Some(advance);
+    }
+
     /// Records how far the run is, now and again while it lasts.
     fn record(&self, myself: &ActorRef<Message>, state: &State, run: RunId) {
         let Some(motion) = state.motion.as_ref().filter(|motion| motion.run == run) else { return };
-        let Some(progress) = motion.progress else {
+        let Some(advance) = motion.advance.clone() else {
             myself.send_after(LINGERING, move || Message::Lingered(run));
             return;
         };
         myself.send_after(RECORDED, move || Message::Lingered(run));
         let (attempt, context, database) = (motion.attempt, self.context.clone(), self.database.clone());
         let recorded = async move {
-            let advance = advance(progress, context.clock.now());
             let recorded = database
                 .write(move |c| Box::pin(async move { runs::record(c, run, attempt, context.node, &advance).await }))
                 .await;
@@ -386,10 +390,10 @@ fn hear(actor: ActorRef<Message>, run: RunId) -> OnProgress {
     })
 }
 
-fn advance(progress: Progress, now: Timestamp) -> Advance {
+fn advance(progress: Progress, started_at: Timestamp) -> Advance {
     let number = |evaluations| i64::try_from(evaluations).unwrap_or(i64::MAX);
     let Progress { done, total, stage } = progress;
-    Advance { stage: stage.to_owned(), done: number(done), total: number(total), started_at: now }
+    Advance { stage: stage.to_owned(), done: number(done), total: number(total), started_at }
 }
 
 async fn settle(context: &Context, database: &Database, run: RunId, attempt: i64, outcome: Outcome) {

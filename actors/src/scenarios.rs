@@ -27,6 +27,7 @@ use crate::{
     calculations::{Calculations, Place},
     context::Context,
     database::{Database, DatabaseError},
+    events::Events,
     heartbeat::{BEATS, Hold},
     ongoing::Ongoing,
     scenario::{self, ScenarioActor},
@@ -107,8 +108,10 @@ impl Scenarios {
         database: &Database,
         calculations: &Calculations,
         hold: &Hold,
+        events: &Events,
     ) -> (Self, Child) {
         let slot = Slot::new("scenarios", settings.queue, settings.deadline);
+        let events = events.clone();
         let (context, database, pool, hold) = (context.clone(), database.clone(), calculations.clone(), hold.clone());
         let in_motion = Ongoing::default();
         let (runs, lived) = (in_motion.clone(), AtomicBool::new(false));
@@ -118,6 +121,7 @@ impl Scenarios {
                 database: database.clone(),
                 calculations: pool.clone(),
                 hold: hold.clone(),
+                events: events.clone(),
                 in_motion: runs.clone(),
                 claims: TaskTracker::new(),
                 lived_before: lived.swap(true, Ordering::Relaxed),
@@ -186,6 +190,7 @@ struct Registry {
     database: Database,
     calculations: Calculations,
     hold: Hold,
+    events: Events,
     in_motion: Ongoing,
     /// Claims on their way to the database.
     claims: TaskTracker,
@@ -341,6 +346,7 @@ impl Registry {
             context: self.context.clone(),
             database: self.database.clone(),
             calculations: self.calculations.clone(),
+            events: self.events.clone(),
             in_motion: self.in_motion.clone(),
             on_rest,
         };

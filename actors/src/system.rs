@@ -10,6 +10,8 @@ use crate::{
     calculations::{self, Calculations},
     context::Context,
     database::{self, Database},
+    events::{self, Events},
+    feed::{self, Feed},
     heartbeat::{Hold, heartbeat},
     imports::{self, Imports},
     scenarios::{self, Drained, Scenarios},
@@ -28,6 +30,10 @@ pub struct Settings {
     pub calculations: calculations::Settings,
     /// The registry of scenarios.
     pub scenarios: scenarios::Settings,
+    /// The events.
+    pub events: events::Settings,
+    /// The feed, where there is one.
+    pub feed: Option<feed::Settings>,
     /// Imports.
     pub imports: imports::Settings,
     /// How failed actors are restarted.
@@ -44,6 +50,10 @@ pub struct System {
     pub calculations: Calculations,
     /// The registry of scenarios.
     pub scenarios: Scenarios,
+    /// The events.
+    pub events: Events,
+    /// The feed, where there is one.
+    pub feed: Option<Feed>,
     /// The imports.
     pub imports: Imports,
     /// What is known about the lease on this process's runs.
@@ -62,7 +72,14 @@ impl System {
         children.push(child);
         let (calculations, child) = Calculations::new(&settings.calculations, context);
         children.push(child);
-        let (scenarios, child) = Scenarios::new(settings.scenarios, context, &database, &calculations, &hold);
+        let (events, child) = Events::new(settings.events, context, &database, &hold);
+        children.push(child);
+        let feed = settings.feed.map(|settings| Feed::new(settings, context, &database, &cache, &events));
+        let feed = feed.map(|(feed, child)| {
+            children.push(child);
+            feed
+        });
+        let (scenarios, child) = Scenarios::new(settings.scenarios, context, &database, &calculations, &hold, &events);
         children.push(child);
         let (imports, child) = Imports::new(&settings.imports, context, &database, &calculations, &scenarios, &hold);
         children.push(child);
@@ -73,7 +90,7 @@ impl System {
         let (actor, _): (ActorRef<Message>, _) = Actor::spawn(None, root, children).await?;
         let supervisor = Slot::new("supervisor", 1, STOP_DEADLINE);
         supervisor.fill(actor);
-        Ok(Self { database, cache, calculations, scenarios, imports, hold, supervisor, exhausted })
+        Ok(Self { database, cache, calculations, scenarios, events, feed, imports, hold, supervisor, exhausted })
     }
 
     /// Cancelled when an actor has failed more often than restarting can cure: the process should
@@ -89,7 +106,7 @@ impl System {
 
     /// How many requests each actor has admitted.
     pub fn places(&self) -> Vec<Places> {
-        let others = [self.cache.places(), self.calculations.places(), self.scenarios.places()];
+        let others = [self.cache.places(), self.calculations.places(), self.events.places(), self.scenarios.places()];
         self.database.places().into_iter().chain(others).collect()
     }
 

@@ -170,6 +170,8 @@ async fn start(database: &TestDatabase, adapt: impl FnOnce(&mut Settings)) -> (A
             compute: poisoned(),
         },
         scenarios: scenarios::Settings { queue: 1000, deadline: Duration::from_secs(5) },
+        events: safire_actors::events::Settings::default(),
+        feed: None,
         imports: safire_actors::imports::Settings::default(),
         policy: Policy { first_delay: Duration::from_millis(10), budget: 100, ..Policy::default() },
     };

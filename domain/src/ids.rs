@@ -85,6 +85,10 @@ id! {
     KeyId
 }
 id! {
+    /// An alert of another system.
+    AlertId
+}
+id! {
     /// One life of one process: the owner of the runs that it works on.
     NodeId
 }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod comparison;
 pub mod details;
 pub mod draft;
+pub mod event;
 pub mod ids;
 pub mod key;
 pub mod lifecycle;
@@ -26,5 +27,5 @@ pub mod usual;
 pub mod zone;
 
 pub use clock::{Clock, Timestamp};
-pub use ids::{KeyId, NodeId, OperationId, ProjectId, RunId, ScenarioId, SessionId, UserId};
+pub use ids::{AlertId, KeyId, NodeId, OperationId, ProjectId, RunId, ScenarioId, SessionId, UserId};
 pub use safire_engine as engine;

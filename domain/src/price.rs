@@ -5,10 +5,13 @@ use safire_engine::{
     inputs::{FeedstockInputs, ProductInputs, Violation},
 };
 
+use serde::Deserialize;
+
 use crate::master_data::{DefaultSet, Entry, MasterData, unknown};
 
 /// What has a price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Ware {
     /// Bought, by the tonne.
     Feedstock,
@@ -31,7 +34,8 @@ impl Ware {
 }
 
 /// A price for every default set that has the ware, or for those of one country.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewPrice {
     /// What it is the price of.
     pub ware: Ware,

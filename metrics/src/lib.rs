@@ -23,7 +23,7 @@ use instrument::Instrument;
 
 /// The actors under the root supervisor.
 pub const ACTORS: &[&str] =
-    &["database", "database writer", "heartbeat", "cache", "calculations", "scenarios", "imports"];
+    &["database", "database writer", "heartbeat", "cache", "calculations", "scenarios", "imports", "events", "feed"];
 
 /// What is cached by name; all other keys count as `other`.
 pub const CACHES: &[&str] = &["master-data", "users-dict", "other"];

@@ -72,6 +72,8 @@ pub(super) const KEYS: &[Key] = &[
     number("calculations.deadline_s", 1..=86_400),
     number("calculations.sync_wait_s", 1..=3600),
     number("calculations.lease_s", 1..=3600),
+    text("feed.brokers", is_brokers).with_alias("KAFKA_BROKERS"),
+    text("feed.group", not_empty),
     number("imports.at_once", 1..=100),
     number("imports.file_limit_bytes", 1024..=4_294_967_296),
     number("imports.rows", 1..=10_000_000),
@@ -326,6 +328,13 @@ fn is_database(text: &str) -> Result<(), String> {
 fn is_redis(text: &str) -> Result<(), String> {
     let known = ["redis://", "rediss://"];
     require(known.iter().any(|scheme| text.starts_with(scheme)), "does not begin with redis:// or rediss://")
+}
+
+fn is_brokers(text: &str) -> Result<(), String> {
+    let is_one = |broker: &str| {
+        broker.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    require(text.split(',').all(|broker| is_one(broker.trim())), "is not a list such as kafka-1:9092,kafka-2:9092")
 }
 
 fn is_filter(text: &str) -> Result<(), String> {

@@ -63,6 +63,8 @@ fn description(section: Option<&str>, name: Option<&str>) -> String {
         Some("database") => sections::Database::schema(),
         Some("cache") => sections::Cache::schema(),
         Some("calculations") => sections::Calculations::schema(),
+        Some("feed") => sections::Feed::schema(),
+        Some("imports") => sections::Imports::schema(),
         Some("auth") => sections::Auth::schema(),
         Some("limits") => sections::Limits::schema(),
         Some("admin") => sections::Admin::schema(),

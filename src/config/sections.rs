@@ -142,6 +142,23 @@ impl Default for Calculations {
     }
 }
 
+/// Kafka, which is told what happens, and tells of prices and alerts.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Feed {
+    /// Kafka's brokers, `host:port`, separated by commas; without them there is no feed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brokers: Option<String>,
+    /// The consumer group of all replicas.
+    pub group: String,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self { brokers: None, group: "safire".into() }
+    }
+}
+
 /// Files of scenarios.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -92,6 +92,7 @@ fn full_of_secrets() -> Given {
         .env("SAFIRE_ADMIN_PASSWORD", CANARY)
         .env("DATABASE_URL", &url("postgres"))
         .env("REDIS_URL", &url("redis"))
+        .env("KAFKA_BROKERS", "kafka-1.test:9092,kafka-2.test:9092")
 }
 
 fn keys_of(config: &Config) -> Vec<String> {
@@ -354,6 +355,7 @@ fn a_text_that_means_nothing_is_refused() {
         ("log.filter", "safire=loud", "is not a log filter"),
         ("database.url", "mysql://db.test", "does not begin with sqlite:"),
         ("cache.redis_url", "http://cache.test", "does not begin with redis://"),
+        ("feed.brokers", "kafka.test", "is not a list such as"),
         ("auth.jwt_secret", "short", "has fewer than 32 bytes"),
         ("admin.password", "", "is empty"),
     ] {

@@ -6,6 +6,9 @@
 pub mod access;
 mod connection;
 mod error;
+pub mod events;
+pub mod feed;
+pub mod hints;
 pub mod idempotency;
 pub mod keys;
 pub mod logins;
@@ -17,6 +20,7 @@ pub mod runs;
 pub mod scenarios;
 pub mod schema;
 pub mod sessions;
+pub mod streams;
 pub mod users;
 pub mod window;
 pub mod zones;

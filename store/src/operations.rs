@@ -18,6 +18,7 @@ use crate::{
     Connection, Error, Result, Window,
     access::{Right, Written, readable},
     connection::on,
+    events,
     idempotency::{self, Key, Once},
     projects,
     runs::{Lease, lease_until_postgres},
@@ -555,11 +556,19 @@ async fn end(
         .await
         .map(|done| done.rows_affected())
     })?;
-    forget_chunks(connection, grip.operation, changed).await
+    ended(connection, grip.operation, changed, state, now).await
 }
 
-async fn forget_chunks(connection: &mut Connection, operation: OperationId, changed: u64) -> Result<bool> {
+/// Tells that an operation has ended, if it has, and forgets its rows.
+async fn ended(
+    connection: &mut Connection,
+    operation: OperationId,
+    changed: u64,
+    state: State,
+    now: Timestamp,
+) -> Result<bool> {
     if changed == 1 {
+        events::append_completed(connection, operation, state, now).await?;
         on!(connection, c => {
             sqlx::query("DELETE FROM operation_chunks WHERE operation_id = $1")
                 .bind(operation.uuid())
@@ -605,7 +614,7 @@ pub async fn cancel(connection: &mut Connection, access: Access, id: OperationId
                     .await
                     .map(|done| done.rows_affected())
                 })?;
-                match forget_chunks(c, id, changed).await? {
+                match ended(c, id, changed, State::Cancelled, now).await? {
                     true => Ok(Cancelled::Yes),
                     false => Ok(Cancelled::Ended(operation.state)),
                 }

@@ -2,6 +2,7 @@
 
 use safire_domain::{
     ProjectId, Timestamp,
+    event::Kind,
     name::{Description, Name},
     project::Project,
     user::Access,
@@ -13,6 +14,7 @@ use crate::{
     Connection, Error, Result, Window,
     access::{Removal, Right, Written, readable, visible_owners, writable, writer},
     connection::on,
+    events,
 };
 
 const TABLE: &str = "projects";
@@ -188,9 +190,18 @@ pub async fn update(connection: &mut Connection, access: Access, project: &Proje
     Ok(Written::refused(right(connection, access, project.id).await?))
 }
 
-/// Removes a project with its scenarios and their runs, unless one of them is in motion.
-pub async fn remove(connection: &mut Connection, access: Access, id: ProjectId) -> Result<Removal> {
-    let removed = on!(&mut *connection, c => {
+/// Removes a project with its scenarios and their runs, unless one of them is in motion, and tells of it.
+pub async fn remove(connection: &mut Connection, access: Access, id: ProjectId, now: Timestamp) -> Result<Removal> {
+    connection.transaction(move |c| Box::pin(remove_within(c, access, id, now))).await
+}
+
+async fn remove_within(connection: &mut Connection, access: Access, id: ProjectId, now: Timestamp) -> Result<Removal> {
+    let right = right(connection, access, id).await?;
+    if right != Right::Write || is_in_motion(connection, id).await? {
+        return Ok(Removal::refused(right));
+    }
+    events::append_of_project(connection, Kind::Deleted, id, now).await?;
+    let removed = on!(connection, c => {
         sqlx::query(concat!(
             "DELETE FROM projects AS p
              WHERE p.id = $3
@@ -204,8 +215,18 @@ pub async fn remove(connection: &mut Connection, access: Access, id: ProjectId) 
         .await
         .map(|done| done.rows_affected())
     })?;
-    if removed == 1 {
-        return Ok(Removal::Removed);
+    match removed {
+        1 => Ok(Removal::Removed),
+        // A calculation was accepted at this moment, or somebody else removed it: nothing was told.
+        _ => Err(Error::Contended),
     }
-    Ok(Removal::refused(right(connection, access, id).await?))
+}
+
+async fn is_in_motion(connection: &mut Connection, id: ProjectId) -> Result<bool> {
+    Ok(on!(connection, c => {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM scenarios WHERE project_id = $1 AND status = 'calculating')")
+            .bind(id.uuid())
+            .fetch_one(c)
+            .await
+    })?)
 }

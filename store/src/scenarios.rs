@@ -6,11 +6,13 @@ use safire_domain::{
     ProjectId, RunId, ScenarioId, Timestamp,
     comparison::MOST,
     engine::InputDocument,
+    event::{Kind, NewEvent},
     lifecycle::{Rest, Status, StatusName},
     name::Name,
     scenario::{Pathway, Scenario},
     user::Access,
 };
+use serde_json::{Map, Value, json};
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
@@ -18,7 +20,7 @@ use crate::{
     Connection, Error, Result, Window,
     access::{Removal, Right, Written, readable, writable, writer},
     connection::on,
-    projects,
+    events, projects,
 };
 
 const TABLE: &str = "scenarios";
@@ -112,7 +114,7 @@ fn rest(name: Option<StatusName>, run: Option<RunId>) -> Result<Rest> {
     }
 }
 
-/// Stores a new scenario in a project that the user may change.
+/// Stores a new scenario in a project that the user may change, and tells of it: to be called in a transaction.
 pub async fn insert(connection: &mut Connection, access: Access, scenario: &Scenario) -> Result<Written> {
     let status = StatusRow::write(scenario.status);
     let inserted = on!(&mut *connection, c => {
@@ -145,12 +147,28 @@ pub async fn insert(connection: &mut Connection, access: Access, scenario: &Scen
         .map(|done| done.rows_affected())
     })?;
     if inserted == 1 {
+        events::append_of_scenario(connection, Kind::Created, scenario.id, None, told(scenario), scenario.updated_at)
+            .await?;
         return Ok(Written::Yes);
     }
     Ok(Written::refused(projects::right(connection, access, scenario.project_id).await?))
 }
 
-/// Stores new scenarios in projects that the user may change: the caller has made sure of it in this transaction.
+/// What is told of a scenario that was made or changed.
+fn told(scenario: &Scenario) -> Map<String, Value> {
+    let Pathway { process, feedstock, country } = &scenario.pathway;
+    let told = [
+        ("name", json!(scenario.name)),
+        ("process", json!(process)),
+        ("feedstock", json!(feedstock)),
+        ("country", json!(country)),
+        ("revision", json!(scenario.revision)),
+    ];
+    told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Stores new scenarios in projects that the user may change, and tells of them: the caller has made sure of it in
+/// this transaction.
 pub(crate) async fn insert_all(connection: &mut Connection, scenarios: &[Scenario]) -> Result<()> {
     for some in scenarios.chunks(AT_ONCE) {
         on!(&mut *connection, c => {
@@ -178,6 +196,8 @@ pub(crate) async fn insert_all(connection: &mut Connection, scenarios: &[Scenari
             });
             query.build().execute(c).await.map(drop)
         })?;
+        let created: Vec<_> = some.iter().map(|scenario| (scenario, told(scenario))).collect();
+        events::append_created(connection, &created).await?;
     }
     Ok(())
 }
@@ -222,7 +242,12 @@ pub async fn find_with_right(
     access: Access,
     id: ScenarioId,
 ) -> Result<Option<(Scenario, Right)>> {
-    let row: Option<Owned> = on!(connection, c => {
+    let Some(Owned { scenario, owner_id }) = find_owned(connection, access, id).await? else { return Ok(None) };
+    Ok(Some((scenario.try_into()?, Right::over(access, Some(owner_id)))))
+}
+
+async fn find_owned(connection: &mut Connection, access: Access, id: ScenarioId) -> Result<Option<Owned>> {
+    Ok(on!(connection, c => {
         sqlx::query_as(concat!(
             "SELECT s.id, s.project_id, s.name, s.process, s.feedstock, s.country, s.inputs, s.revision,
                     s.status, s.run_id, s.rest_status, s.rest_run_id, s.version, s.created_at, s.updated_at,
@@ -236,9 +261,7 @@ pub async fn find_with_right(
         .bind(id.uuid())
         .fetch_optional(c)
         .await
-    })?;
-    let Some(Owned { scenario, owner_id }) = row else { return Ok(None) };
-    Ok(Some((scenario.try_into()?, Right::over(access, Some(owner_id)))))
+    })?)
 }
 
 /// What the user may do with a scenario.
@@ -292,8 +315,18 @@ pub async fn count(connection: &mut Connection, access: Access, project: Project
     })?)
 }
 
-/// Writes a scenario's name, pathway, inputs and revision over version `scenario.version`.
+/// Writes a scenario's name, pathway, inputs and revision over version `scenario.version`, and tells of it.
 pub async fn update(
+    connection: &mut Connection,
+    access: Access,
+    scenario: &Scenario,
+    now: Timestamp,
+) -> Result<Written> {
+    let scenario = scenario.clone();
+    connection.transaction(move |c| Box::pin(async move { update_within(c, access, &scenario, now).await })).await
+}
+
+async fn update_within(
     connection: &mut Connection,
     access: Access,
     scenario: &Scenario,
@@ -323,30 +356,46 @@ pub async fn update(
         .map(|done| done.rows_affected())
     })?;
     if changed == 1 {
+        events::append_of_scenario(connection, Kind::Changed, scenario.id, None, told(scenario), now).await?;
         return Ok(Written::Yes);
     }
     Ok(Written::refused(right(connection, access, scenario.id).await?))
 }
 
-/// Removes a scenario with its runs, unless one of them is in motion.
-pub async fn remove(connection: &mut Connection, access: Access, id: ScenarioId) -> Result<Removal> {
-    let removed = on!(&mut *connection, c => {
-        sqlx::query(concat!(
+/// Removes a scenario with its runs, unless one of them is in motion, and tells of it.
+pub async fn remove(connection: &mut Connection, access: Access, id: ScenarioId, now: Timestamp) -> Result<Removal> {
+    connection.transaction(move |c| Box::pin(remove_within(c, access, id, now))).await
+}
+
+async fn remove_within(connection: &mut Connection, access: Access, id: ScenarioId, now: Timestamp) -> Result<Removal> {
+    let Some(Owned { scenario, owner_id }) = find_owned(connection, access, id).await? else {
+        return Ok(Removal::Unknown);
+    };
+    let version: Option<i64> = on!(&mut *connection, c => {
+        sqlx::query_scalar(concat!(
             "DELETE FROM scenarios
              WHERE id = $3 AND status <> 'calculating'
-               AND EXISTS (SELECT 1 FROM projects p WHERE p.id = scenarios.project_id AND ", writable!(), ")",
+               AND EXISTS (SELECT 1 FROM projects p WHERE p.id = scenarios.project_id AND ", writable!(), ")
+             RETURNING version",
         ))
         .bind(writer(access))
         .bind(access.is_admin())
         .bind(id.uuid())
-        .execute(c)
+        .fetch_optional(c)
         .await
-        .map(|done| done.rows_affected())
     })?;
-    if removed == 1 {
-        return Ok(Removal::Removed);
+    if version.is_none() {
+        return Ok(Removal::refused(right(connection, access, id).await?));
     }
-    Ok(Removal::refused(right(connection, access, id).await?))
+    let removed = NewEvent {
+        owner: Some(owner_id.into()),
+        project: Some(scenario.project_id.into()),
+        scenario: Some(id),
+        version,
+        ..NewEvent::new(Kind::Deleted, now)
+    };
+    events::append(connection, &removed).await?;
+    Ok(Removal::Removed)
 }
 
 /// Moves a scenario of version `version` to `status`; `false` when that version is no longer there.

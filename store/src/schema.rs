@@ -27,6 +27,7 @@ fn migrator() -> Migrator {
         migration!(4, "idempotency"),
         migration!(5, "feedstocks"),
         migration!(6, "analyses"),
+        migration!(7, "events"),
         migration!(8, "operations"),
     ])
 }

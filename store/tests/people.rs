@@ -154,7 +154,7 @@ on_both_engines! {
         let project = project(&user);
         projects::insert(&mut c, &project).await.unwrap();
         assert_eq!(users::remove(&mut c, user.id).await.unwrap(), UserRemoval::OwnsProjects);
-        projects::remove(&mut c, Access::of(&user), project.id).await.unwrap();
+        projects::remove(&mut c, Access::of(&user), project.id, now()).await.unwrap();
         assert_eq!(users::remove(&mut c, user.id).await.unwrap(), UserRemoval::Removed);
         assert_eq!(users::remove(&mut c, user.id).await.unwrap(), UserRemoval::Unknown);
     }

@@ -129,6 +129,10 @@ impl Client {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        if headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream") {
+            // It has no end: that it began is the answer.
+            return Ok(Answer { status, headers, json: Value::Null, bytes: Vec::new() });
+        }
         let bytes = response.bytes().await?;
         let is_file = headers.contains_key(CONTENT_DISPOSITION);
         let json = match bytes.is_empty() || is_file {
@@ -136,6 +140,24 @@ impl Client {
             false => serde_json::from_slice(&bytes).expect("every answer but a file is JSON"),
         };
         Ok(Answer { status, headers, json, bytes: bytes.to_vec() })
+    }
+
+    /// A request for a stream of events; the answer is read as it comes.
+    pub async fn open(&self, path: &str, last_event_id: Option<&str>) -> reqwest::Result<reqwest::Response> {
+        let request = self.http.get(format!("{}/api/v1{path}", self.base)).timeout(10 * PATIENCE);
+        let mut request = request.headers(self.headers.clone());
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        request.send().await
+    }
+
+    /// Where the service is, such as `127.0.0.1:8000`.
+    pub fn host(&self) -> &str {
+        self.base.trim_start_matches("http://")
     }
 
     /// A new, empty project.

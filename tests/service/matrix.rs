@@ -178,6 +178,12 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("PUT /feedstocks/{code}/price", Admins(200), Defaults, PER_TONNE),
     ("PUT /utilities/{code}/price", Admins(200), Defaults, PER_TONNE),
     ("PUT /products/{code}/price", Admins(200), Defaults, PER_TONNE),
+    ("GET /events", SignedIn(200), Nothing, ""),
+    ("POST /events/ticket", SignedIn(201), Nothing, ""),
+    ("GET /messages/recent", SignedIn(200), Nothing, ""),
+    // No request for a WebSocket.
+    ("GET /ws", SignedIn(400), Nothing, ""),
+    ("GET /ws/alerts", SignedIn(400), Nothing, ""),
     ("GET /cache/status", SignedIn(200), Nothing, ""),
     ("GET /cache/stats", SignedIn(200), Nothing, ""),
     ("POST /cache/invalidate", Admins(200), Nothing, ""),

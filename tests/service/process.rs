@@ -87,7 +87,7 @@ impl Server {
     }
 
     /// The most memory that it has had, in bytes.
-    fn peak_memory(&self) -> u64 {
+    pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
         1024 * peak.split_whitespace().next().unwrap().parse::<u64>().unwrap()

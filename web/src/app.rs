@@ -2,24 +2,23 @@
 
 use std::{
     ops::Deref,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use http::HeaderValue;
-use safire_actors::{Cache, Calculations, Database, Imports, Scenarios, System, database::DatabaseError, slot::Places};
+use safire_actors::{
+    Cache, Calculations, Database, Events, Imports, Scenarios, System, database::DatabaseError, slot::Places,
+};
 use safire_domain::{Clock, Timestamp, master_data::MasterData};
 use safire_metrics::Metrics;
 use safire_store::master_data;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Limits, Problem, auth::Auth, files::Renderer, idempotency::InFlight, pace::Pace, roles::Roles};
 
-/// The cache's key of the rendered master data.
-pub(crate) const MASTER_DATA: &str = "master-data";
+pub(crate) use safire_actors::cache::MASTER_DATA;
 
 /// The cache's key of the dict of users: names by global id.
 pub(crate) const USERS_DICT: &str = "users-dict";
@@ -74,6 +73,7 @@ pub struct Handles {
     pub(crate) cache: Cache,
     pub(crate) calculations: Calculations,
     pub(crate) scenarios: Scenarios,
+    pub(crate) events: Events,
     pub(crate) imports: Imports,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
@@ -85,7 +85,7 @@ pub struct Handles {
     pub(crate) pace: Pace,
     clock: Arc<dyn Clock>,
     system: Arc<System>,
-    draining: AtomicBool,
+    draining: CancellationToken,
 }
 
 impl App {
@@ -103,6 +103,7 @@ impl App {
             cache: system.cache.clone(),
             calculations: system.calculations.clone(),
             scenarios: system.scenarios.clone(),
+            events: system.events.clone(),
             imports: system.imports.clone(),
             auth,
             limits,
@@ -114,17 +115,22 @@ impl App {
             pace: Pace::new(Instant::now()),
             clock,
             system,
-            draining: AtomicBool::default(),
+            draining: CancellationToken::new(),
         }))
     }
 
-    /// From now on the service reports that it is not ready.
+    /// From now on the service reports that it is not ready, and live streams end.
     pub fn begin_drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.is_cancelled()
+    }
+
+    /// Returns when the service is about to stop.
+    pub(crate) async fn drains(&self) {
+        self.draining.cancelled().await;
     }
 
     pub(crate) fn is_supervised(&self) -> bool {

@@ -14,6 +14,7 @@ mod extract;
 mod files;
 mod idempotency;
 pub mod limits;
+mod live;
 mod observe;
 mod pace;
 mod page;

@@ -47,6 +47,9 @@ pub use circuit::CircuitState;
 pub use dict::{Dict, LoadDict};
 pub use redis::{BadRedisUrl, RedisStats, RedisTarget};
 
+/// The key of the rendered master data.
+pub const MASTER_DATA: &str = "master-data";
+
 /// A value under construction.
 pub type Load = BoxFuture<'static, Result<Bytes, DatabaseError>>;
 

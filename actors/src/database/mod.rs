@@ -19,6 +19,7 @@ use futures::future::BoxFuture;
 use ractor::factory::{Factory, FactoryArguments, FactoryMessage, Job, JobOptions, queues::DefaultQueue};
 use safire_store::{Connection, Engine, Target};
 use thiserror::Error;
+use tokio::sync::Notify;
 
 use crate::{
     context::Context,
@@ -101,6 +102,8 @@ pub struct Database {
     write: Pool,
     link: Arc<Link>,
     figures: Figures,
+    /// Told of every write.
+    written: Arc<Notify>,
 }
 
 impl Database {
@@ -119,7 +122,7 @@ impl Database {
                 write
             }
         };
-        (Self { engine, read, write, link, figures }, children)
+        (Self { engine, read, write, link, figures, written: Arc::default() }, children)
     }
 
     /// Runs a job that only reads.
@@ -140,7 +143,14 @@ impl Database {
         T: Send + 'static,
         W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, safire_store::Result<T>> + Send + 'static,
     {
-        self.write.run(work).await
+        let done = self.write.run(work).await;
+        self.written.notify_one();
+        done
+    }
+
+    /// Returns when this process has written something, for the one who tells of it.
+    pub(crate) async fn written(&self) {
+        self.written.notified().await;
     }
 
     /// Which engine it is.

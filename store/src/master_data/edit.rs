@@ -69,6 +69,27 @@ pub async fn set_price(
     .await
 }
 
+/// Writes prices into every default set that they are meant for, in the caller's transaction, as one edition; of two
+/// prices for the same figure the later counts. Returns the pathways whose set has changed.
+pub(crate) async fn write_prices(connection: &mut Connection, prices: &[NewPrice]) -> Result<Vec<Pathway>> {
+    lock(connection).await?;
+    let mut changed = Vec::new();
+    for before in defaults(connection).await? {
+        let mut set = before.clone();
+        for price in prices {
+            price.write(&mut set);
+        }
+        if set != before {
+            write_default_set(connection, &set).await?;
+            changed.push(set.pathway);
+        }
+    }
+    if !changed.is_empty() {
+        next(connection).await?;
+    }
+    Ok(changed)
+}
+
 /// Runs `work`, which says whether it changed anything, while nobody else changes the master data.
 async fn edit<T, W>(connection: &mut Connection, expected: Option<Vec<i64>>, work: W) -> Result<Edited<T>>
 where

@@ -11,6 +11,7 @@ use sqlx::{FromRow, types::Json};
 
 use crate::{Connection, Error, Result, connection::on};
 
+pub(crate) use edit::write_prices;
 pub use edit::{Edited, put_default_set, set_price};
 
 #[derive(FromRow)]

@@ -3,10 +3,12 @@
 use safire_domain::{
     RunId, ScenarioId, Timestamp,
     engine::{Analysis, ENGINE_VERSION, Invalid},
+    event,
     lifecycle::{Event, Refused, Rest, RunState, Status},
     run::{Kind, Order, Run, Snapshot, fingerprint},
     user::Access,
 };
+use serde_json::{Map, json};
 use sqlx::types::Json;
 
 use super::{Assignment, Lease, TABLE, by_id, lease_until_postgres};
@@ -14,6 +16,7 @@ use crate::{
     Connection, Error, Result,
     access::Right,
     connection::on,
+    events,
     idempotency::{self, Key, Known},
     master_data, scenarios,
 };
@@ -161,6 +164,9 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
         finished_at: None,
     };
     insert(connection, &run, &snapshot, request.lease).await?;
+    let told = Map::from_iter([("analysis".to_owned(), json!(run.analysis))]);
+    let kind = event::Kind::Calculating;
+    events::append_of_scenario(connection, kind, scenario.id, Some(run.id), told, request.now).await?;
     let assignment = Assignment { run: run.id, scenario: scenario.id, attempt: run.attempt, order };
     Ok(Accepted::New(run, Box::new(assignment)))
 }

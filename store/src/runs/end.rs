@@ -3,15 +3,17 @@
 use safire_domain::{
     NodeId, RunId, ScenarioId, Timestamp,
     engine::Failure,
+    event,
     lifecycle::{Event, RunEvent, RunState},
     run::{Findings, Outcome},
     user::Access,
 };
+use serde_json::{Map, Value, json};
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 use super::TABLE;
-use crate::{Connection, Error, Result, access::Right, connection::on, scenarios};
+use crate::{Connection, Error, Result, access::Right, connection::on, events, scenarios};
 
 /// Commits how an attempt ended; `false` when the run is no longer that attempt of that owner, and
 /// nothing was written.
@@ -110,6 +112,22 @@ impl From<Outcome> for Ending {
     }
 }
 
+impl Ending {
+    /// What is told of it.
+    fn told(&self) -> (event::Kind, Map<String, Value>) {
+        let (kind, told) = match self {
+            Self::Succeeded(findings) => {
+                let base = &findings.base;
+                let figures = vec![("lcop_usd_per_t", json!(base.lcop_usd_per_t)), ("npv_usd", json!(base.npv_usd))];
+                (event::Kind::Calculated, figures)
+            }
+            Self::Failed(failure) => (event::Kind::Failed, vec![("failure", json!(failure))]),
+            Self::Cancelled => (event::Kind::Cancelled, Vec::new()),
+        };
+        (kind, told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+}
+
 /// A run and its scenario's status, as a decision needs them.
 #[derive(FromRow)]
 pub(super) struct Motion {
@@ -137,10 +155,11 @@ pub(super) async fn motion(connection: &mut Connection, run: RunId) -> Result<Op
     })?)
 }
 
-/// Ends a run and moves its scenario, if both still stand where they were read: a run that was given back
+/// Ends a run, moves its scenario and tells of it, if both still stand where they were read: a run that was given back
 /// and taken up meanwhile has the same attempt, but another owner.
 pub(super) async fn end(connection: &mut Connection, found: Motion, ending: Ending, now: Timestamp) -> Result<bool> {
     let run = RunId::from(found.id);
+    let (kind, told) = ending.told();
     let (run_event, event, findings, failure) = match ending {
         Ending::Succeeded(findings) => (RunEvent::Succeeded, Event::Succeeded(run), Some(*findings), None),
         Ending::Failed(failure) => (RunEvent::Failed, Event::Failed(run), None, Some(failure)),
@@ -174,8 +193,10 @@ pub(super) async fn end(connection: &mut Connection, found: Motion, ending: Endi
     if changed == 0 {
         return Ok(false);
     }
-    if !scenarios::end(connection, found.scenario_id.into(), run, status, now).await? {
+    let scenario = found.scenario_id.into();
+    if !scenarios::end(connection, scenario, run, status, now).await? {
         return Err(Error::corrupt(TABLE, "a run in motion whose scenario is at rest"));
     }
+    events::append_of_scenario(connection, kind, scenario, Some(run), told, now).await?;
     Ok(true)
 }

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::{
     Assignment, Lease,
     end::{Ending, end, motion},
-    hints, lease_until_postgres,
+    lease_until_postgres,
 };
-use crate::{Connection, Result, connection::on};
+use crate::{Connection, Result, connection::on, hints};
 
 /// Records that a thread works on the run, and how far it is.
 pub async fn record(connection: &mut Connection, run: RunId, attempt: i64, owner: NodeId, at: &Advance) -> Result<()> {
@@ -213,7 +213,7 @@ pub async fn hand_back(connection: &mut Connection, owner: NodeId) -> Result<u64
         .map(|done| done.rows_affected())
     })?;
     if handed_back > 0 {
-        hints::send(connection).await?;
+        hints::send(connection, hints::Hint::Runs).await?;
     }
     Ok(handed_back)
 }

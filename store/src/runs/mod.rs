@@ -5,7 +5,6 @@
 
 mod accept;
 mod end;
-mod hints;
 mod lease;
 mod standing;
 
@@ -25,7 +24,6 @@ use crate::{Connection, Error, Result, Window, access::readable, connection::on}
 
 pub use accept::{Accepted, Ask, Request, accept};
 pub use end::{Cancelled, cancel, settle};
-pub use hints::Hints;
 pub use lease::{Claim, Held, claim, hand_back, held, record, renew};
 pub use standing::{Ended, Standing, is_stale, standing};
 

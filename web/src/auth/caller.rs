@@ -4,10 +4,13 @@ use axum::extract::FromRequestParts;
 use chrono::TimeDelta;
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION, request::Parts};
 use safire_domain::{
-    UserId,
+    Timestamp, UserId,
     user::{Access, Role},
 };
-use safire_store::keys::{self, Holder};
+use safire_store::{
+    keys::{self, Holder},
+    streams::Credential,
+};
 
 use super::{KEY_PREFIX, digest};
 use crate::{App, Problem};
@@ -23,7 +26,10 @@ const TOUCH: TimeDelta = TimeDelta::minutes(1);
 pub(crate) struct Caller {
     pub user: UserId,
     role: Role,
-    by_key: bool,
+    /// What they showed.
+    pub credential: Credential,
+    /// When what they showed ends, if it does.
+    pub ends_at: Option<Timestamp>,
 }
 
 impl Caller {
@@ -50,7 +56,7 @@ impl Caller {
 
     /// Only somebody who has signed in passes: a key that leaked must not make further keys.
     pub fn must_have_signed_in(self) -> Result<(), Problem> {
-        if self.by_key {
+        if matches!(self.credential, Credential::Key(_)) {
             return Err(Problem::forbidden("API keys are managed by an access token, not by an API key"));
         }
         Ok(())
@@ -80,11 +86,12 @@ pub(crate) async fn authenticate(headers: &HeaderMap, app: &App) -> Result<Calle
     if credential.starts_with(KEY_PREFIX) {
         return by_key(credential, app).await;
     }
-    let user = app.auth.read(credential, app.now())?;
+    let token = app.auth.read(credential, app.now())?;
     // The token says who asks; what they may do is said by their row, as it is now.
-    let role = app.roles.of(user, &app.database).await?;
+    let role = app.roles.of(token.user, &app.database).await?;
     let role = role.ok_or_else(|| Problem::unauthorized("the account no longer exists"))?;
-    Ok(Caller { user, role, by_key: false })
+    let credential = token.session.map_or(Credential::Token, Credential::Session);
+    Ok(Caller { user: token.user, role, credential, ends_at: Some(token.expires_at) })
 }
 
 /// An administrator who asks; others are refused before anything else of the request is looked at.
@@ -130,7 +137,8 @@ async fn by_key(key: &str, app: &App) -> Result<Caller, Problem> {
     let holder = app.database.read(move |c| Box::pin(async move { keys::holder(c, &hash).await })).await?;
     let holder = holder.ok_or_else(|| Problem::unauthorized("the API key is unknown or revoked"))?;
     touch(&holder, app);
-    Ok(Caller { user: holder.user.id, role: holder.user.role, by_key: true })
+    let Holder { user, key, .. } = holder;
+    Ok(Caller { user: user.id, role: user.role, credential: Credential::Key(key), ends_at: None })
 }
 
 /// Records the use beside the request, which does not wait for it.

@@ -8,7 +8,7 @@ mod token;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use safire_domain::{Timestamp, UserId, user::User};
+use safire_domain::{SessionId, Timestamp, user::User};
 use safire_store::sessions::Token as StoredToken;
 use secrecy::SecretString;
 use thiserror::Error;
@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::Problem;
 
 pub(crate) use caller::{Admin, Authenticated, Caller, Writer, X_API_KEY, authenticate};
-pub(crate) use secret::{KEY_PREFIX, digest, hex, new_api_key, new_refresh_token};
+pub(crate) use secret::{KEY_PREFIX, digest, hex, new_api_key, new_refresh_token, new_ticket};
 
 use password::Passwords;
 use token::Tokens;
@@ -92,12 +92,12 @@ impl Auth {
         self.0.passwords.check(password, hash).await
     }
 
-    /// An access token for the user, and how many seconds it is good for.
-    pub(crate) fn issue(&self, user: &User, now: Timestamp) -> Result<(String, i64), Problem> {
-        self.0.tokens.issue(user, now)
+    /// An access token for the user's session, and how many seconds it is good for.
+    pub(crate) fn issue(&self, user: &User, session: SessionId, now: Timestamp) -> Result<(String, i64), Problem> {
+        self.0.tokens.issue(user, session, now)
     }
 
-    fn read(&self, token: &str, now: Timestamp) -> Result<UserId, Problem> {
+    fn read(&self, token: &str, now: Timestamp) -> Result<token::Said, Problem> {
         self.0.tokens.read(token, now)
     }
 

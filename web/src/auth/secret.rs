@@ -22,6 +22,11 @@ pub(crate) fn new_refresh_token() -> String {
     format!("{REFRESH_PREFIX}{}", hex(&random()))
 }
 
+/// A new ticket for one stream of events.
+pub(crate) fn new_ticket() -> String {
+    hex(&random())
+}
+
 /// A new API key, and how it begins.
 pub(crate) fn new_api_key() -> (String, String) {
     let key = format!("{KEY_PREFIX}{}", hex(&random()));

@@ -1,8 +1,9 @@
 //! Access tokens: JWT, HS256 and nothing else, by keys that can be rotated.
 
+use chrono::{DateTime, TimeDelta};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use moka::sync::Cache;
-use safire_domain::{Timestamp, UserId, user::User};
+use safire_domain::{SessionId, Timestamp, UserId, user::User};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -16,23 +17,25 @@ const AUDIENCE: &str = "safire-api";
 /// The type in the header (RFC 9068): no token made for anything else passes as an access token.
 const TYPE: &str = "at+jwt";
 
-/// How far the clocks of replicas may be apart, in seconds.
-const LEEWAY: i64 = 5;
+/// How far the clocks of replicas may be apart.
+const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 
 pub(super) struct Tokens {
     /// The first one signs.
     keys: Vec<Key>,
     validation: Validation,
-    life: chrono::TimeDelta,
+    life: TimeDelta,
     /// What tokens say that have passed, by their digest: a client sends the same one many times.
     passed: Cache<[u8; 32], Said>,
 }
 
 /// What a token of this service says.
-#[derive(Clone, Copy)]
-struct Said {
-    user: UserId,
-    expires: i64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Said {
+    pub user: UserId,
+    /// The session that it was issued in, if it names one.
+    pub session: Option<SessionId>,
+    pub expires_at: Timestamp,
 }
 
 /// Tokens remembered at most.
@@ -59,6 +62,9 @@ struct Claims {
     iss: String,
     aud: String,
     sub: UserId,
+    /// The session that it was issued in; tokens of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<SessionId>,
     iat: i64,
     exp: i64,
 }
@@ -81,11 +87,12 @@ impl Tokens {
         self.keys.iter().map(Key::bytes)
     }
 
-    pub fn issue(&self, user: &User, now: Timestamp) -> Result<(String, i64), Problem> {
+    pub fn issue(&self, user: &User, session: SessionId, now: Timestamp) -> Result<(String, i64), Problem> {
         let claims = Claims {
             iss: ISSUER.into(),
             aud: AUDIENCE.into(),
             sub: user.id,
+            sid: Some(session),
             iat: now.timestamp(),
             exp: (now + self.life).timestamp(),
         };
@@ -95,20 +102,21 @@ impl Tokens {
         Ok((token.map_err(|error| Problem::defect(&error))?, self.life.num_seconds()))
     }
 
-    pub fn read(&self, token: &str, now: Timestamp) -> Result<UserId, Problem> {
+    pub fn read(&self, token: &str, now: Timestamp) -> Result<Said, Problem> {
         let said =
             self.said(token).ok_or_else(|| Problem::unauthorized("the access token is not one of this service's"))?;
-        if said.expires.saturating_add(LEEWAY) <= now.timestamp() {
+        if said.expires_at + LEEWAY <= now {
             return Err(Problem::unauthorized("the access token has expired"));
         }
-        Ok(said.user)
+        Ok(said)
     }
 
     fn said(&self, token: &str) -> Option<Said> {
         let digest = Sha256::digest(token).into();
         self.passed.get(&digest).or_else(|| {
             let claims = self.claims(token)?;
-            let said = Said { user: claims.sub, expires: claims.exp };
+            let expires_at = DateTime::from_timestamp(claims.exp, 0)?;
+            let said = Said { user: claims.sub, session: claims.sid, expires_at };
             self.passed.insert(digest, said);
             Some(said)
         })

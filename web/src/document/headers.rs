@@ -26,6 +26,7 @@ enum Kind {
     Text,
     Seconds,
     Key,
+    Event,
 }
 
 #[rustfmt::skip]
@@ -49,7 +50,7 @@ const OF_ANSWERS: [Described; 8] = [
 ];
 
 #[rustfmt::skip]
-const OF_REQUESTS: [Described; 4] = [
+const OF_REQUESTS: [Described; 5] = [
     Described { name: "If-Match", kind: Kind::Text, always: true, example: "*",
         text: "The ETag of the version that is changed, or `*` for whichever there is." },
     Described { name: "If-None-Match", kind: Kind::Text, always: false, example: "\"0\"",
@@ -58,6 +59,8 @@ const OF_REQUESTS: [Described; 4] = [
         text: "Any text. Sent again with the same key within 24 hours, the request makes nothing and is answered as the first time." },
     Described { name: "Prefer", kind: Kind::Text, always: false, example: "wait=5",
         text: "`wait=N`: answer when the run has ended, or after N seconds; 20 at most, unless configured otherwise." },
+    Described { name: "Last-Event-ID", kind: Kind::Event, always: false, example: "812-1",
+        text: "The id of the last event that was seen: what came after it is told first." },
 ];
 
 impl Kind {
@@ -65,6 +68,7 @@ impl Kind {
         let schema = ObjectBuilder::new();
         match self {
             Self::Text => schema.schema_type(Type::String).build(),
+            Self::Event => schema.schema_type(Type::String).pattern(Some(r"^[0-9]{1,18}-[0-9]{1,18}$")).build(),
             Self::Seconds => schema.schema_type(Type::Integer).minimum(Some(0)).build(),
             Self::Key => schema
                 .schema_type(Type::String)
@@ -77,7 +81,7 @@ impl Kind {
 
     fn value(self, text: &str) -> Value {
         match self {
-            Self::Text | Self::Key => json!(text),
+            Self::Text | Self::Key | Self::Event => json!(text),
             Self::Seconds => serde_json::from_str(text).unwrap_or_default(),
         }
     }

@@ -138,12 +138,12 @@ async fn begin_session(
     rehashed: Option<(String, String)>,
     now: Timestamp,
 ) -> Result<Tokens, Problem> {
-    let (id, token) = (user.id, new_refresh_token());
+    let (id, session, token) = (user.id, SessionId::new(now), new_refresh_token());
     let stored = app.auth.stored(&token, now);
     let first = stored.clone();
     let begin = app.database.write(move |c| {
         Box::pin(async move {
-            sessions::begin(c, id, SessionId::new(now), first, now).await?;
+            sessions::begin(c, id, session, first, now).await?;
             if let Some((old, new)) = rehashed {
                 logins::rehash(c, id, &old, &new).await?;
             }
@@ -151,7 +151,7 @@ async fn begin_session(
         })
     });
     match begin.await {
-        Ok(()) => Tokens::new(app, &user, token, &stored, now),
+        Ok(()) => Tokens::new(app, &user, session, token, &stored, now),
         // The account was removed a moment ago.
         Err(DatabaseError::Store(safire_store::Error::Dangling(_))) => Err(wrong()),
         Err(error) => Err(error.into()),

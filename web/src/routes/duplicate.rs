@@ -57,21 +57,23 @@ async fn duplicate(
     let made = app
         .database
         .write(move |c| {
-            Box::pin(async move {
-                let Some(original) = scenarios::find(c, access, id).await? else { return Ok(None) };
-                let copy = Scenario {
-                    id: ScenarioId::new(now),
-                    project_id: wish.project_id.unwrap_or(original.project_id),
-                    name: wish.name.unwrap_or_else(|| copy_of(&original.name)),
-                    revision: 1,
-                    status: Status::DRAFT,
-                    version: 1,
-                    created_at: now,
-                    updated_at: now,
-                    ..original
-                };
-                Ok(Some((scenarios::insert(c, access, &copy).await?, copy)))
-            })
+            Box::pin(c.transaction(move |c| {
+                Box::pin(async move {
+                    let Some(original) = scenarios::find(c, access, id).await? else { return Ok(None) };
+                    let copy = Scenario {
+                        id: ScenarioId::new(now),
+                        project_id: wish.project_id.unwrap_or(original.project_id),
+                        name: wish.name.unwrap_or_else(|| copy_of(&original.name)),
+                        revision: 1,
+                        status: Status::DRAFT,
+                        version: 1,
+                        created_at: now,
+                        updated_at: now,
+                        ..original
+                    };
+                    Ok(Some((scenarios::insert(c, access, &copy).await?, copy)))
+                })
+            }))
         })
         .await?;
     let (written, copy) = made.ok_or_else(|| Problem::not_found("scenario"))?;

@@ -18,6 +18,7 @@ mod corsia;
 mod default_sets;
 mod docs;
 mod duplicate;
+mod events;
 mod health;
 mod imports;
 mod keys;
@@ -33,6 +34,7 @@ mod sessions;
 mod statistics;
 mod users;
 mod view;
+mod websocket;
 mod zones;
 
 pub(crate) use imports::IMPORT;
@@ -44,6 +46,7 @@ use http::{
     HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, LOCATION, RETRY_AFTER},
 };
+use safire_domain::event::{ProgressMessage, ResetMessage};
 use safire_metrics::Operation;
 use tower::ServiceBuilder;
 use tower_http::{
@@ -69,7 +72,7 @@ use crate::{App, Problem, auth::X_API_KEY, document, limits, observe, problem::P
                        (W3C) is taken over.",
         license(name = "MIT")
     ),
-    components(schemas(ProblemBody)),
+    components(schemas(ProblemBody, ProgressMessage, ResetMessage)),
     tags(
         (name = "auth", description = "Register, sign in, stay signed in, API keys"),
         (name = "users", description = "Who uses the service"),
@@ -80,6 +83,7 @@ use crate::{App, Problem, auth::X_API_KEY, document, limits, observe, problem::P
         (name = "calculation", description = "Runs and results"),
         (name = "imports", description = "Files of scenarios, and what became of their rows"),
         (name = "master data", description = "Technologies, feedstocks, countries, products, units, defaults"),
+        (name = "live", description = "What happens, as it happens"),
         (name = "cache", description = "What is kept in memory"),
         (name = "health", description = "For balancers and operators")
     )
@@ -112,7 +116,9 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(corsia::routes())
         .merge(default_sets::routes())
         .merge(prices::routes())
-        .merge(cache::routes());
+        .merge(cache::routes())
+        .merge(events::routes())
+        .merge(websocket::routes());
     let all = OpenApiRouter::with_openapi(Document::openapi()).merge(api).merge(health::routes());
     let (router, mut described) = all.split_for_parts();
     document::complete(&mut described);

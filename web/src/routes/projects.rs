@@ -334,7 +334,8 @@ pub(super) fn stored(written: Written, if_match: &IfMatch, what: &str) -> Result
     )
 )]
 async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -> Result<StatusCode, Problem> {
-    let removal = app.database.write(move |c| Box::pin(projects::remove(c, caller.access(), id))).await?;
+    let now = app.now();
+    let removal = app.database.write(move |c| Box::pin(projects::remove(c, caller.access(), id, now))).await?;
     removed(removal, "project")
 }
 

@@ -292,6 +292,7 @@ fn changed(before: &Scenario, change: ScenarioChange) -> Scenario {
     )
 )]
 async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<StatusCode, Problem> {
-    let removal = app.database.write(move |c| Box::pin(scenarios::remove(c, caller.access(), id))).await?;
+    let now = app.now();
+    let removal = app.database.write(move |c| Box::pin(scenarios::remove(c, caller.access(), id, now))).await?;
     removed(removal, "scenario")
 }

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use chrono::TimeDelta;
 use http::StatusCode;
-use safire_domain::{Timestamp, user::User};
+use safire_domain::{SessionId, Timestamp, user::User};
 use safire_store::sessions::{self, Rotation, Token as StoredToken};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -41,11 +41,12 @@ impl Tokens {
     pub fn new(
         app: &App,
         user: &User,
+        session: SessionId,
         refresh_token: String,
         stored: &StoredToken,
         now: Timestamp,
     ) -> Result<Self, Problem> {
-        let (access_token, expires_in) = app.auth.issue(user, now)?;
+        let (access_token, expires_in) = app.auth.issue(user, session, now)?;
         let refresh_expires_in = (stored.expires_at - now).num_seconds();
         Ok(Self { access_token, token_type: "Bearer", expires_in, refresh_token, refresh_expires_in })
     }
@@ -80,11 +81,11 @@ async fn refresh(State(app): State<App>, Body(given): Body<Refresh>) -> Result<J
     let rotate =
         app.database.write(move |c| Box::pin(async move { sessions::rotate(c, hash, stored, now - RETRY, now).await }));
     let refused = || Problem::unauthorized("the refresh token is unknown or no longer good; sign in again");
-    let (user, token, stored) = match rotate.await? {
-        Rotation::Rotated { user, successor, .. } => (user, new, successor),
-        Rotation::Repeated { user, successor, .. } => {
+    let (user, session, token, stored) = match rotate.await? {
+        Rotation::Rotated { user, session, successor } => (user, session, new, successor),
+        Rotation::Repeated { user, session, successor } => {
             let again = app.auth.successor_with_hash(old, &successor.hash).ok_or_else(refused)?;
-            (user, again, successor)
+            (user, session, again, successor)
         }
         Rotation::Reused { user, session } => {
             tracing::warn!(user.id = %user, session.id = %session, "a refresh token was used twice: its session is over");
@@ -93,7 +94,7 @@ async fn refresh(State(app): State<App>, Body(given): Body<Refresh>) -> Result<J
         }
         Rotation::Refused => return Err(refused()),
     };
-    Tokens::new(&app, &user, token, &stored, now).map(Json)
+    Tokens::new(&app, &user, session, token, &stored, now).map(Json)
 }
 
 /// Signs out: the session of the refresh token, used or not, ends.

@@ -71,6 +71,10 @@ fn without(mut claims: Value, field: &str) -> Value {
     claims
 }
 
+fn session() -> SessionId {
+    uuid::Uuid::nil().into()
+}
+
 fn accepted(token: &str) -> bool {
     tokens().read(token, now()).is_ok()
 }
@@ -84,9 +88,9 @@ fn part(json: &Value) -> String {
 #[test]
 fn a_token_of_this_service_is_read_until_five_seconds_after_its_end() {
     let user = user();
-    let (token, seconds) = tokens().issue(&user, now()).unwrap();
+    let (token, seconds) = tokens().issue(&user, session(), now()).unwrap();
     let at = |second| tokens().read(&token, now() + TimeDelta::seconds(second));
-    assert_eq!(at(0).unwrap(), user.id);
+    assert_eq!((at(0).unwrap().user, at(0).unwrap().session), (user.id, Some(session())));
     assert!(at(seconds + 4).is_ok());
     assert!(at(seconds + 5).is_err());
     assert!(accepted(&signed(&header(), &claims(), SECRET)));
@@ -94,11 +98,11 @@ fn a_token_of_this_service_is_read_until_five_seconds_after_its_end() {
 
 #[test]
 fn a_token_signed_by_a_previous_key_is_read_until_that_key_is_removed() {
-    let (token, _) = tokens().issue(&user(), now()).unwrap();
+    let (token, _) = tokens().issue(&user(), session(), now()).unwrap();
     let secret = SecretString::from("the next secret, of more than thirty-two bytes");
     let rotated = Settings { secret, previous_secrets: vec![SECRET.into()], ..settings() };
     assert!(Tokens::new(&rotated).read(&token, now()).is_ok());
-    let (newer, _) = Tokens::new(&rotated).issue(&user(), now()).unwrap();
+    let (newer, _) = Tokens::new(&rotated).issue(&user(), session(), now()).unwrap();
     assert!(!accepted(&newer));
     let removed = Settings { previous_secrets: Vec::new(), ..rotated };
     assert!(Tokens::new(&removed).read(&token, now()).is_err());

@@ -1,0 +1,148 @@
+//! Out: events go to the topic of scenarios, keyed by scenario.
+
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use futures::future::try_join_all;
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use safire_domain::event::Event;
+use safire_store::{
+    events::{self, Mark},
+    feed,
+};
+use tokio::time::{sleep, timeout};
+
+use super::{
+    OUTBOX, Parts, SCENARIOS,
+    kafka::{self, Quiet},
+};
+
+/// Events published at once.
+const WINDOW: i64 = 500;
+
+/// How long a process publishes before another may, unless it says that it goes on.
+const TURN: Duration = Duration::from_secs(15);
+
+/// How often it is looked without a hint, and after something failed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long the broker may take before it is said to be away, and how often that is said again.
+const PATIENCE: Duration = Duration::from_secs(5);
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// Publishes for as long as the actor lives.
+pub(super) async fn publish(parts: &Parts) -> Result<(), String> {
+    let producer = kafka::producer(&parts.settings).map_err(|error| error.to_string())?;
+    let mut bounded: Option<Instant> = None;
+    loop {
+        if bounded.is_none_or(|at| at.elapsed() > REMINDER) {
+            bounded = Some(Instant::now());
+            bound(parts).await;
+        }
+        match publish_some(parts, &producer).await {
+            Ok(true) => {}
+            Ok(false) => drop(timeout(LOOK, parts.events.news()).await),
+            Err(why) => {
+                tracing::debug!(%why, "events were not published");
+                sleep(LOOK).await;
+            }
+        }
+        if kafka::is_lost(producer.client()) {
+            return Err("the producer is lost".into());
+        }
+    }
+}
+
+/// Publishes a window of events; `false` when there are none, or when it is another process's turn.
+async fn publish_some(parts: &Parts, producer: &FutureProducer<Quiet>) -> Result<bool, String> {
+    let node = parts.context.node;
+    let batch = parts
+        .database
+        .read(move |c| {
+            Box::pin(async move {
+                let place = events::mark(c, Mark::Published).await?;
+                events::after(c, None, place, WINDOW).await
+            })
+        })
+        .await
+        .map_err(|error| error.to_string())?;
+    let Some(last) = batch.events.last().map(|event| event.place) else {
+        parts.figures.outbox.store(0, Ordering::Relaxed);
+        return Ok(false);
+    };
+    if !my_turn(parts).await? {
+        return Ok(false);
+    }
+    let told: Vec<_> = batch.events.iter().filter_map(record).collect();
+    deliver(parts, producer, &told).await?;
+    let marked = parts.database.write(move |c| Box::pin(events::move_mark(c, Mark::Published, last))).await;
+    marked.map_err(|error| error.to_string())?;
+    parts.figures.published.fetch_add(told.len() as u64, Ordering::Relaxed);
+    tracing::debug!(events = told.len(), %node, "published");
+    Ok(true)
+}
+
+async fn my_turn(parts: &Parts) -> Result<bool, String> {
+    let node = parts.context.node;
+    let turn = parts.database.read(move |c| Box::pin(feed::may_publish(c, node, TURN))).await;
+    turn.map_err(|error| error.to_string())
+}
+
+/// Key and text of an event that is told.
+fn record(event: &Event) -> Option<(String, String)> {
+    let scenario = event.what.scenario?;
+    Some((scenario.to_string(), serde_json::to_string(&event.message()).ok()?))
+}
+
+/// Returns when the broker has all of them, however long it is away; meanwhile it stays this process's turn.
+async fn deliver(parts: &Parts, producer: &FutureProducer<Quiet>, told: &[(String, String)]) -> Result<(), String> {
+    let mut sent = Vec::with_capacity(told.len());
+    for (key, text) in told {
+        let record = FutureRecord::to(SCENARIOS).key(key).payload(text);
+        sent.push(producer.send_result(record).map_err(|(error, _)| error.to_string())?);
+    }
+    let mut delivered = std::pin::pin!(try_join_all(sent));
+    let (begun, mut said) = (Instant::now(), None::<Instant>);
+    loop {
+        if let Ok(delivered) = timeout(PATIENCE, &mut delivered).await {
+            if said.is_some() {
+                tracing::info!(after_s = begun.elapsed().as_secs(), "kafka is back");
+            }
+            let delivered = delivered.map_err(|error| error.to_string())?;
+            parts.figures.is_up.store(true, Ordering::Relaxed);
+            return delivered.into_iter().try_for_each(|one| one.map(drop).map_err(|(error, _)| error.to_string()));
+        }
+        parts.figures.is_up.store(false, Ordering::Relaxed);
+        if said.is_none_or(|at| at.elapsed() > REMINDER) {
+            said = Some(Instant::now());
+            let outbox = bound(parts).await;
+            tracing::warn!(outbox, "kafka is away; events wait in the outbox");
+        }
+        if !my_turn(parts).await.unwrap_or(true) {
+            return Err("another process publishes".into());
+        }
+    }
+}
+
+/// Counts what waits; of too many the oldest are given up, which is told.
+async fn bound(parts: &Parts) -> i64 {
+    let found = parts
+        .database
+        .write(|c| {
+            Box::pin(async move {
+                let waiting = events::unpublished(c, OUTBOX + 1).await?;
+                let is_full = waiting > OUTBOX && events::bound_unpublished(c, OUTBOX).await?;
+                Ok((waiting, is_full))
+            })
+        })
+        .await;
+    let Ok((waiting, is_full)) = found else { return parts.figures.outbox.load(Ordering::Relaxed) };
+    parts.figures.outbox.store(waiting, Ordering::Relaxed);
+    if is_full {
+        parts.figures.given_up.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(most = OUTBOX, "the outbox is full: the oldest events are given up");
+    }
+    waiting
+}
