@@ -146,6 +146,7 @@ async fn start(database: &TestDatabase, connections: usize) -> System {
         cache: cache::Settings { entries: 1, queue: 1, deadline, redis: None },
         calculations: calculations::Settings { threads: 1, queue: 1, deadline, compute: base_analysis() },
         scenarios: scenarios::Settings { queue: 1, deadline },
+        imports: safire_actors::imports::Settings::default(),
         policy: Policy::default(),
     };
     System::start(settings, &Context::new(Arc::new(SystemClock))).await.expect("starts")

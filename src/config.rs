@@ -21,7 +21,7 @@ pub use error::{ConfigError, Origin};
 pub use layers::{ConfigArgs, environment};
 pub use reference::reference;
 pub use sections::{
-    Admin, Auth, Cache, Calculations, Database, Http, Limits, Log, LogFormat, Metrics, Registration, Shutdown,
+    Admin, Auth, Cache, Calculations, Database, Http, Imports, Limits, Log, LogFormat, Metrics, Registration, Shutdown,
 };
 pub use url::SecretUrl;
 
@@ -52,6 +52,9 @@ pub struct Config {
     /// The threads that calculate.
     #[schema(ignore)]
     pub calculations: Calculations,
+    /// Files of scenarios.
+    #[schema(ignore)]
+    pub imports: Imports,
     /// Accounts, passwords and tokens.
     #[schema(ignore)]
     pub auth: Auth,
@@ -80,6 +83,7 @@ impl Default for Config {
             database: Database::default(),
             cache: Cache::default(),
             calculations: Calculations::default(),
+            imports: Imports::default(),
             auth: Auth::default(),
             limits: Limits::default(),
             admin: Admin::default(),

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +15,7 @@ use rand::RngExt;
 use safire_actors::{
     Context, Faults, System, cache,
     calculations::{self, Compute},
-    database,
+    database, imports,
     limits::{RedisRates, Shared},
     scenarios,
     supervisor::Policy,
@@ -96,6 +96,8 @@ impl Service {
         let faults = parts.faults.clone();
         let context = Context { faults, lease, metrics: Arc::clone(&metrics), ..Context::new(Arc::clone(&clock)) };
         let settings = system_settings(config, target, &parts)?;
+        let uploads = &settings.imports.directory;
+        fs::create_dir_all(uploads).with_context(|| format!("cannot make the directory {}", uploads.display()))?;
         let system = Arc::new(System::start(settings, &context).await.context("the actors do not start")?);
         let limits = safire_web::Limits::new(limit_settings(config), shared_limits(config)?.as_ref());
         let app = App::new(Arc::clone(&system), auth, limits, clock, web_settings(config), metrics);
@@ -335,8 +337,19 @@ fn system_settings(config: &Config, target: Target, parts: &Parts) -> anyhow::Re
             compute: Arc::clone(&parts.compute),
         },
         scenarios: scenarios::Settings { queue: QUEUE, deadline: acquire_timeout + statement_timeout },
+        imports: imports::Settings {
+            at_once: config.imports.at_once,
+            rows: config.imports.rows,
+            unpacked: config.imports.unpacked_limit_bytes,
+            directory: uploads(config),
+        },
         policy: parts.policy,
     })
+}
+
+/// Where files are kept while they are read.
+fn uploads(config: &Config) -> PathBuf {
+    config.data_dir.join("uploads")
 }
 
 fn redis_settings(config: &Config) -> anyhow::Result<Option<cache::RedisSettings>> {
@@ -353,6 +366,8 @@ fn web_settings(config: &Config) -> safire_web::Settings {
         body_limit: config.http.body_limit_bytes,
         request_timeout: Duration::from_millis(config.http.request_timeout_ms),
         body_timeout: Duration::from_millis(config.http.body_timeout_ms),
+        import_limit: config.imports.file_limit_bytes,
+        import_timeout: Duration::from_millis(config.imports.upload_timeout_ms),
         sync_wait: Duration::from_secs(config.calculations.sync_wait_s),
         master_data_ttl: Duration::from_secs(config.cache.master_data_ttl_s),
         open_registration: config.auth.registration == Registration::Open,

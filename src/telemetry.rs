@@ -1,5 +1,7 @@
 //! Logs: text at a terminal, JSON elsewhere.
 
+mod fields;
+
 use std::io::IsTerminal;
 
 use anyhow::Context;
@@ -17,7 +19,7 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
         LogFormat::Json => true,
     };
     if as_json {
-        logs.json().with_span_list(false).flatten_event(true).init()
+        logs.json().with_span_list(false).flatten_event(true).fmt_fields(fields::SpanFields).init()
     } else {
         logs.init()
     }

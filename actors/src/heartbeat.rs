@@ -16,7 +16,7 @@ use std::{
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use safire_store::{
-    Connection, Engine, Target,
+    Connection, Engine, Target, operations,
     runs::{self, Hints},
 };
 use tokio::{sync::Notify, time::timeout};
@@ -235,7 +235,8 @@ impl Pulse {
             Some(connection) => connection,
             None => connection.insert(self.target.connect().await?),
         };
-        runs::renew(connection, lease(&self.context)).await
+        runs::renew(connection, lease(&self.context)).await?;
+        operations::renew(connection, lease(&self.context)).await
     }
 
     async fn probe(&self) {

@@ -411,7 +411,7 @@ async fn settle(context: &Context, database: &Database, run: RunId, attempt: i64
 }
 
 /// Waits that double from 50 ms to some seconds.
-struct Pause(Duration);
+pub(crate) struct Pause(Duration);
 
 /// The longest of them.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
@@ -424,8 +424,14 @@ impl Default for Pause {
 
 impl Pause {
     async fn wait(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(self.longer()).await;
+    }
+
+    /// How long to wait; longer the next time.
+    pub fn longer(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 2).min(LONGEST_PAUSE);
+        pause
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     context::Context,
     database::{self, Database},
     heartbeat::{Hold, heartbeat},
+    imports::{self, Imports},
     scenarios::{self, Drained, Scenarios},
     slot::{Places, Slot, Unavailable},
     supervisor::{Message, Policy, Supervisor},
@@ -27,6 +28,8 @@ pub struct Settings {
     pub calculations: calculations::Settings,
     /// The registry of scenarios.
     pub scenarios: scenarios::Settings,
+    /// Imports.
+    pub imports: imports::Settings,
     /// How failed actors are restarted.
     pub policy: Policy,
 }
@@ -41,6 +44,8 @@ pub struct System {
     pub calculations: Calculations,
     /// The registry of scenarios.
     pub scenarios: Scenarios,
+    /// The imports.
+    pub imports: Imports,
     /// What is known about the lease on this process's runs.
     pub hold: Hold,
     supervisor: Slot<Message>,
@@ -59,6 +64,8 @@ impl System {
         children.push(child);
         let (scenarios, child) = Scenarios::new(settings.scenarios, context, &database, &calculations, &hold);
         children.push(child);
+        let (imports, child) = Imports::new(&settings.imports, context, &database, &calculations, &scenarios, &hold);
+        children.push(child);
 
         let exhausted = CancellationToken::new();
         let root =
@@ -66,7 +73,7 @@ impl System {
         let (actor, _): (ActorRef<Message>, _) = Actor::spawn(None, root, children).await?;
         let supervisor = Slot::new("supervisor", 1, STOP_DEADLINE);
         supervisor.fill(actor);
-        Ok(Self { database, cache, calculations, scenarios, hold, supervisor, exhausted })
+        Ok(Self { database, cache, calculations, scenarios, imports, hold, supervisor, exhausted })
     }
 
     /// Cancelled when an actor has failed more often than restarting can cure: the process should
@@ -82,13 +89,17 @@ impl System {
 
     /// How many requests each actor has admitted.
     pub fn places(&self) -> Vec<Places> {
-        let others = [self.cache.places(), self.calculations.places(), self.scenarios.places()];
+        let others = [self.cache.places(), self.calculations.places(), self.scenarios.places(), self.imports.places()];
         self.database.places().into_iter().chain(others).collect()
     }
 
     /// Takes no new calculations, lets the ones in motion finish for `patience`, and gives back the
     /// rest.
     pub async fn drain(&self, patience: Duration) -> Result<Drained, Unavailable> {
+        // What an import does not begin need not be given back.
+        if let Err(unavailable) = self.imports.drain().await {
+            tracing::warn!(%unavailable, "imports were not given back; their lease will end");
+        }
         self.scenarios.drain(patience).await
     }
 

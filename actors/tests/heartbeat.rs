@@ -39,6 +39,7 @@ fn settings(database: &TestDatabase) -> Settings {
         cache: cache::Settings { entries: 1, queue: 1, deadline, redis: None },
         calculations: calculations::Settings { threads: 1, queue: 1, deadline, compute: base_analysis() },
         scenarios: scenarios::Settings { queue: 10, deadline },
+        imports: safire_actors::imports::Settings::default(),
         policy: Policy::default(),
     }
 }

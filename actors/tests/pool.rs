@@ -55,6 +55,7 @@ impl Bench {
             cache: cache::Settings { entries: 1, queue: 1, deadline, redis: None },
             calculations: calculations::Settings { threads: 1, queue: 1, deadline, compute: base_analysis() },
             scenarios: scenarios::Settings { queue: 10, deadline },
+            imports: safire_actors::imports::Settings::default(),
             policy: Policy { budget: 100, first_delay: Duration::from_millis(1), ..Policy::default() },
         };
         let system = System::start(settings, &Context::new(Arc::new(SystemClock))).await.expect("starts");

@@ -170,6 +170,7 @@ async fn start(database: &TestDatabase, adapt: impl FnOnce(&mut Settings)) -> (A
             compute: poisoned(),
         },
         scenarios: scenarios::Settings { queue: 1000, deadline: Duration::from_secs(5) },
+        imports: safire_actors::imports::Settings::default(),
         policy: Policy { first_delay: Duration::from_millis(10), budget: 100, ..Policy::default() },
     };
     adapt(&mut settings);

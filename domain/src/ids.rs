@@ -73,6 +73,10 @@ id! {
     RunId
 }
 id! {
+    /// Work that takes longer than a request, such as an import.
+    OperationId
+}
+id! {
     /// A sign-in, and every refresh token that follows from it.
     SessionId
 }

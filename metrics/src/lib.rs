@@ -22,7 +22,8 @@ pub use metrics::{Counter, Gauge, Histogram};
 use instrument::Instrument;
 
 /// The actors under the root supervisor.
-pub const ACTORS: &[&str] = &["database", "database writer", "heartbeat", "cache", "calculations", "scenarios"];
+pub const ACTORS: &[&str] =
+    &["database", "database writer", "heartbeat", "cache", "calculations", "scenarios", "imports"];
 
 /// What is cached by name; all other keys count as `other`.
 pub const CACHES: &[&str] = &["master-data", "users-dict", "other"];
@@ -172,6 +173,11 @@ declare! {
     runs_in_motion: "safire_runs_in_motion", Gauge;
     /// Since when the oldest run that is in motion here has been so.
     runs_oldest: "safire_runs_oldest_in_motion_seconds", Gauge;
+
+    /// Files that this process makes scenarios of.
+    imports_running: "safire_imports_running", Gauge;
+    /// How long the oldest import that is worked on here has been so.
+    imports_oldest: "safire_imports_oldest_running_seconds", Gauge;
 
     /// Restarts of actors.
     actor_restarts: "safire_actor_restarts_total", Counter by "actor" in ACTORS;

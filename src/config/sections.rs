@@ -142,6 +142,35 @@ impl Default for Calculations {
     }
 }
 
+/// Files of scenarios.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Imports {
+    /// Files that this process works on at once, and takes in at once.
+    pub at_once: usize,
+    /// Largest accepted file, in bytes.
+    pub file_limit_bytes: usize,
+    /// Rows of a file at most.
+    pub rows: u64,
+    /// What a workbook may unpack to, in bytes.
+    pub unpacked_limit_bytes: u64,
+    /// Time a client has to send a file, in milliseconds.
+    pub upload_timeout_ms: u64,
+}
+
+impl Default for Imports {
+    fn default() -> Self {
+        let imports = safire_actors::imports::Settings::default();
+        Self {
+            at_once: imports.at_once,
+            file_limit_bytes: safire_web::Settings::IMPORT_LIMIT,
+            rows: imports.rows,
+            unpacked_limit_bytes: imports.unpacked,
+            upload_timeout_ms: 120_000,
+        }
+    }
+}
+
 /// Who may make an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]

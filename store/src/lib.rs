@@ -11,6 +11,7 @@ pub mod keys;
 pub mod logins;
 pub mod master_data;
 pub mod obstacles;
+pub mod operations;
 pub mod projects;
 pub mod runs;
 pub mod scenarios;

@@ -95,6 +95,15 @@ pub async fn right(connection: &mut Connection, access: Access, id: ProjectId) -
     Ok(Right::over(access, owner))
 }
 
+/// The same, and the project stays until the transaction ends.
+pub(crate) async fn right_for_share(connection: &mut Connection, access: Access, id: ProjectId) -> Result<Right> {
+    if let Connection::Postgres(c) = connection {
+        // SQLite's transactions take turns already.
+        sqlx::query("SELECT 1 FROM projects WHERE id = $1 FOR KEY SHARE").bind(id.uuid()).execute(c).await?;
+    }
+    right(connection, access, id).await
+}
+
 /// The texts of lists: one for administrators, who see everything, and one for others on each engine.
 /// PostgreSQL takes an average zone's projects for too many to look up one by one and reads the whole
 /// table, unless the owners come as an array.

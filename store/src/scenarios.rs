@@ -1,5 +1,7 @@
 //! Scenarios: whoever may see or change their project may see or change them.
 
+use std::collections::HashMap;
+
 use safire_domain::{
     ProjectId, RunId, ScenarioId, Timestamp,
     comparison::MOST,
@@ -146,6 +148,67 @@ pub async fn insert(connection: &mut Connection, access: Access, scenario: &Scen
         return Ok(Written::Yes);
     }
     Ok(Written::refused(projects::right(connection, access, scenario.project_id).await?))
+}
+
+/// Stores new scenarios in projects that the user may change: the caller has made sure of it in this transaction.
+pub(crate) async fn insert_all(connection: &mut Connection, scenarios: &[Scenario]) -> Result<()> {
+    for some in scenarios.chunks(AT_ONCE) {
+        on!(&mut *connection, c => {
+            let mut query = sqlx::QueryBuilder::new(
+                "INSERT INTO scenarios (id, project_id, name, process, feedstock, country, inputs, revision,
+                                        status, run_id, rest_status, rest_run_id, version, created_at, updated_at) ",
+            );
+            query.push_values(some, |mut row, scenario| {
+                let status = StatusRow::write(scenario.status);
+                row.push_bind(scenario.id.uuid())
+                    .push_bind(scenario.project_id.uuid())
+                    .push_bind(scenario.name.as_str())
+                    .push_bind(&scenario.pathway.process)
+                    .push_bind(&scenario.pathway.feedstock)
+                    .push_bind(&scenario.pathway.country)
+                    .push_bind(Json(&scenario.inputs))
+                    .push_bind(scenario.revision)
+                    .push_bind(status.status)
+                    .push_bind(status.run_id)
+                    .push_bind(status.rest_status)
+                    .push_bind(status.rest_run_id)
+                    .push_bind(scenario.version)
+                    .push_bind(scenario.created_at)
+                    .push_bind(scenario.updated_at);
+            });
+            query.build().execute(c).await.map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+/// Rows of one statement.
+const AT_ONCE: usize = 250;
+
+/// Stores those of some new scenarios whose projects the user may change; tells of each how that went.
+pub async fn insert_batch(
+    connection: &mut Connection,
+    access: Access,
+    scenarios: Vec<Scenario>,
+) -> Result<Vec<Written>> {
+    let mut rights = HashMap::new();
+    let (mut written, mut allowed) = (Vec::with_capacity(scenarios.len()), Vec::new());
+    for scenario in scenarios {
+        let project = scenario.project_id;
+        let right = match rights.get(&project) {
+            Some(right) => *right,
+            None => projects::right_for_share(connection, access, project).await?,
+        };
+        rights.insert(project, right);
+        if right == Right::Write {
+            written.push(Written::Yes);
+            allowed.push(scenario);
+        } else {
+            written.push(Written::refused(right));
+        }
+    }
+    insert_all(connection, &allowed).await?;
+    Ok(written)
 }
 
 /// A scenario that the user may see.

@@ -27,6 +27,7 @@ fn migrator() -> Migrator {
         migration!(4, "idempotency"),
         migration!(5, "feedstocks"),
         migration!(6, "analyses"),
+        migration!(8, "operations"),
     ])
 }
 

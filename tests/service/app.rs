@@ -11,7 +11,9 @@ use safire_actors::calculations::{Compute, base_analysis};
 use safire_test_support::TestDatabase;
 use tempfile::TempDir;
 
-pub use crate::client::{Answer, Client, PASSWORD, PATIENCE, eventually, first_error, id, of_capacity, with_an_id};
+pub use crate::client::{
+    Answer, Client, PASSWORD, PATIENCE, eventually, first_error, form, id, of_capacity, with_an_id,
+};
 
 pub const SECRET: &str = "a key that only the tests of Safire know";
 pub const ADMIN: (&str, &str) = ("admin@safire.local", "the administrator's password");

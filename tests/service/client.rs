@@ -7,7 +7,7 @@ use std::{
 
 use reqwest::{
     Body, Method,
-    header::{CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH},
+    header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH},
 };
 use safire_domain::ScenarioId;
 use safire_test_support::now;
@@ -130,11 +130,12 @@ impl Client {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await?;
-        let json = match bytes.is_empty() {
+        let is_file = headers.contains_key(CONTENT_DISPOSITION);
+        let json = match bytes.is_empty() || is_file {
             true => Value::Null,
-            false => serde_json::from_slice(&bytes).expect("every answer is JSON"),
+            false => serde_json::from_slice(&bytes).expect("every answer but a file is JSON"),
         };
-        Ok(Answer { status, headers, json })
+        Ok(Answer { status, headers, json, bytes: bytes.to_vec() })
     }
 
     /// A new, empty project.
@@ -155,6 +156,22 @@ impl Client {
         self.scenario(&project, of_capacity(capacity)).await
     }
 
+    /// Sends a file to be imported.
+    pub async fn import(&self, project: &str, file: &[u8], query: &str) -> Answer {
+        let (kind, form) = form("file", file);
+        self.raw(Method::POST, &format!("/projects/{project}/import{query}"), Some(kind), form).await
+    }
+
+    /// The operation once it has ended.
+    pub async fn ends(&self, operation: &str) -> Value {
+        let path = format!("/operations/{operation}");
+        eventually("the end of an import", async || {
+            let operation = self.get(&path).await.is(200);
+            if operation["finished_at"].is_null() { Err(operation) } else { Ok(operation) }
+        })
+        .await
+    }
+
     /// Has the scenario calculated, and returns the id of the run.
     pub async fn calculate(&self, scenario: &str) -> String {
         id(&self.post(&format!("/scenarios/{scenario}/calculate"), None).await.is(202))
@@ -169,6 +186,12 @@ impl Client {
         })
         .await
     }
+}
+
+/// A form with one field that is a file, and its kind.
+pub fn form(field: &str, file: &[u8]) -> (&'static str, Vec<u8>) {
+    let head = format!("--limit\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"plants.csv\"\r\n\r\n");
+    ("multipart/form-data; boundary=limit", [head.as_bytes(), file, b"\r\n--limit--\r\n"].concat())
 }
 
 /// Only the plant's capacity, in t/yr.
@@ -213,9 +236,19 @@ pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub json: Value,
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
+    /// The file of that kind in a good answer.
+    #[track_caller]
+    pub fn file(self, kind: &str) -> Vec<u8> {
+        assert_eq!(self.status, 200, "{}", self.json);
+        assert_eq!(self.header("content-type"), kind);
+        assert!(self.header("content-disposition").starts_with("attachment; filename=\"safire-"), "{self:?}");
+        self.bytes
+    }
+
     /// The body of an answer with that status.
     #[track_caller]
     pub fn is(self, status: u16) -> Value {

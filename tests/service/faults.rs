@@ -10,7 +10,9 @@ use futures::future::join_all;
 use safire_actors::{Faults, supervisor::Policy};
 use safire_test_support::{TestDatabase, on_both_engines};
 
-use crate::app::{Answer, Client, ENDLESS, PATIENCE, TestApp, eventually};
+use serde_json::json;
+
+use crate::app::{Answer, Client, ENDLESS, PATIENCE, TestApp, eventually, id};
 
 /// Panics at a point: passes so many strikes, then fails so many.
 #[derive(Default)]
@@ -119,6 +121,26 @@ fn ok(answer: Answer) -> Result<(), String> {
 }
 
 on_both_engines! {
+    async fn an_import_survives_the_panics_of_its_actor_and_of_its_work(database: &TestDatabase) {
+        let (app, traps) = with_traps(database, 1000).await;
+        let ana = app.register().await;
+        let project = ana.project().await;
+        let mut table = "name,process,feedstock,country\n".to_owned();
+        (0..3000).for_each(|row| table.push_str(&format!("Plant {row},HEFA,UCO,USA\n")));
+        traps.arm("import", 2, 2);
+        let operation = id(&ana.import(&project, table.as_bytes(), "").await.is(202));
+        eventually("the panics of the work", async || traps.is_sprung("import").then_some(()).ok_or("not yet")).await;
+        traps.arm("imports", 0, 2);
+        let ended = ana.ends(&operation).await;
+        assert_eq!((&ended["state"], &ended["created"]), (&json!("succeeded"), &json!(3000)));
+        assert_eq!(ana.get(&format!("/projects/{project}/scenarios?limit=1")).await.is(200)["total"], 3000);
+        eventually("the panics of the actor", async || traps.is_sprung("imports").then_some(()).ok_or("not yet")).await;
+        // After which it goes on.
+        let again = id(&ana.import(&project, table.as_bytes(), "").await.is(202));
+        assert_eq!(ana.ends(&again).await["created"], 3000);
+        app.stop().await;
+    }
+
     async fn a_panic_in_the_database_under_64_callers_harms_nobody_for_long(database: &TestDatabase) {
         survives(database, "database", 3).await;
     }

@@ -61,6 +61,8 @@ pub enum Of {
     Failed,
     /// Two of them, with a comma between their ids.
     Pair,
+    /// An import into a new project of the owner, ended.
+    Operation,
     /// A new API key of the owner.
     Key,
     Owner,
@@ -75,9 +77,13 @@ pub enum Of {
 }
 
 use Class::{Admins, Everybody, Inside, List, Own, Read, SignedIn, Write, Writers};
-use Of::{Defaults, EmptyZone, Failed, Key, Nothing, Owner, Pair, Project, Run, Scenario, User, Zone};
+use Of::{Defaults, EmptyZone, Failed, Key, Nothing, Operation, Owner, Pair, Project, Run, Scenario, User, Zone};
 
 const PLANT: &str = r#"{ "name": "$new", "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
+const BATCH: &str = r#"{ "scenarios": [{ "project_id": "01a1f914-e4c8-7d26-be8e-d1e3f79d9011", "name": "$new",
+    "process": "HEFA", "feedstock": "UCO", "country": "USA" }] }"#;
+const IMPORT: &str = "POST /projects/{id}/import";
+const FILE: &[u8] = b"name,process,feedstock,country\nHouston,HEFA,UCO,USA\nNowhere,HEFA,UCO,XX\n";
 const QUICK: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
 const BREAKEVEN: &str = r#"{ "input": "/feedstocks/UCO/price", "metric": "npv" }"#;
 const QUICK_BREAKEVEN: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA",
@@ -129,6 +135,15 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("DELETE /projects/{id}", Write(204), Project, ""),
     ("GET /projects/{id}/scenarios", Read, Project, ""),
     ("POST /projects/{id}/scenarios", Write(201), Project, PLANT),
+    ("POST /scenarios:batch", Writers(200), Nothing, BATCH),
+    (IMPORT, Write(202), Project, ""),
+    ("GET /operations", List, Operation, ""),
+    ("GET /operations/{id}", Read, Operation, ""),
+    ("GET /operations/{id}/created", Read, Operation, ""),
+    ("GET /operations/{id}/refused", Read, Operation, ""),
+    ("GET /operations/{id}/rows.csv", Read, Operation, ""),
+    // It has ended.
+    ("DELETE /operations/{id}", Write(409), Operation, ""),
     ("GET /scenarios/{id}", Read, Scenario, ""),
     ("PUT /scenarios/{id}", Write(200), Scenario, PLANT),
     ("PATCH /scenarios/{id}", Write(200), Scenario, NAMED),
@@ -270,6 +285,12 @@ impl World {
                 let (one, other) = (self.calculated().await, self.calculated().await);
                 (format!("{one},{other}"), vec![format!("/scenarios/{one}"), format!("/scenarios/{other}")])
             }
+            Operation => {
+                let project = self.owner.project().await;
+                let id = crate::app::id(&self.owner.import(&project, FILE, "").await.is(202));
+                self.owner.ends(&id).await;
+                (id.clone(), vec![format!("/operations/{id}"), format!("/projects/{project}/scenarios")])
+            }
             Defaults => (String::new(), vec!["/master-data/fresh".into(), "/master-data".into()]),
             Key => {
                 let key = id(&self.owner.post("/auth/keys", json!({ "name": "notebook" })).await.is(201));
@@ -340,12 +361,16 @@ on_both_engines! {
                 let (id, witnesses) = world.subject(*of).await;
                 let body = world.body(body).await;
                 let before = world.seen(*of, &witnesses).await;
-                let answer = person.send(method.clone(), &path(template, &id), body).await;
+                let answer = match *operation {
+                    IMPORT => person.import(&id, FILE, "").await,
+                    _ => person.send(method.clone(), &path(template, &id), body).await,
+                };
                 let expected = class.status(*who);
                 let code = match expected {
                     401 => json!("unauthorized"),
                     403 => json!("forbidden"),
                     404 => json!("not_found"),
+                    409 if operation.contains("/operations") => json!("operation.ended"),
                     409 => json!("run.not_in_motion"),
                     _ => answer.json["code"].clone(),
                 };

@@ -99,8 +99,11 @@ async fn whole(user: &Client, project: &str, scenario: &str) -> Vec<Value> {
 #[test]
 fn no_route_with_an_id_is_forgotten_here() {
     let name = |method: &Method, path: &str| format!("{method} {path}");
+    // What takes a form is asked in the matrix.
+    let takes_json = |o: &&Operation| !o.path.ends_with("/import");
     let of_projects = |o: &&Operation| o.path.contains("/projects/{id}") || o.path.contains("/scenarios/{id}");
-    let documented: BTreeSet<_> = operations().iter().filter(of_projects).map(|o| name(&o.method, &o.path)).collect();
+    let documented: BTreeSet<_> =
+        operations().iter().filter(of_projects).filter(takes_json).map(|o| name(&o.method, &o.path)).collect();
     let tested: BTreeSet<_> = routes_with_an_id().iter().map(|(method, path, ..)| name(method, path)).collect();
     assert_eq!(tested, documented);
 }

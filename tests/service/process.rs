@@ -33,7 +33,7 @@ impl Server {
         Self::start_in(tempfile::tempdir().unwrap(), database)
     }
 
-    fn start_in(files: TempDir, database: &TestDatabase) -> Self {
+    pub fn start_in(files: TempDir, database: &TestDatabase) -> Self {
         let mut command = safire(files.path());
         command
             .args(["--port", "0", "--set", "metrics.port=0", "--set", "auth.argon2_memory_kib=64"])
@@ -94,7 +94,7 @@ impl Server {
     }
 
     /// Kills it as a crash would; returns its files.
-    fn kill(mut self) -> TempDir {
+    pub fn kill(mut self) -> TempDir {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         std::mem::replace(&mut self.files, tempfile::tempdir().unwrap())

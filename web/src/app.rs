@@ -11,12 +11,12 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderValue;
-use safire_actors::{Cache, Calculations, Database, Scenarios, System, database::DatabaseError, slot::Places};
+use safire_actors::{Cache, Calculations, Database, Imports, Scenarios, System, database::DatabaseError, slot::Places};
 use safire_domain::{Clock, Timestamp, master_data::MasterData};
 use safire_metrics::Metrics;
 use safire_store::master_data;
 
-use crate::{Limits, Problem, auth::Auth, idempotency::InFlight, pace::Pace, roles::Roles};
+use crate::{Limits, Problem, auth::Auth, files::Renderer, idempotency::InFlight, pace::Pace, roles::Roles};
 
 /// The cache's key of the rendered master data.
 pub(crate) const MASTER_DATA: &str = "master-data";
@@ -33,6 +33,10 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How long a client may take over a request's body.
     pub body_timeout: Duration,
+    /// The largest file that is imported, in bytes.
+    pub import_limit: usize,
+    /// How long a client may take over a file, and its reading.
+    pub import_timeout: Duration,
     /// How long a synchronous calculation is waited for.
     pub sync_wait: Duration,
     /// How long the rendered master data is kept.
@@ -46,6 +50,9 @@ pub struct Settings {
 impl Settings {
     /// The largest body accepted, unless configured otherwise.
     pub const BODY_LIMIT: usize = 1 << 20;
+
+    /// The largest file that is imported, unless configured otherwise.
+    pub const IMPORT_LIMIT: usize = 64 << 20;
 }
 
 /// The state that all handlers share. Each layer and each handler of a request is given a clone of it: one
@@ -67,10 +74,12 @@ pub struct Handles {
     pub(crate) cache: Cache,
     pub(crate) calculations: Calculations,
     pub(crate) scenarios: Scenarios,
+    pub(crate) imports: Imports,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
     pub(crate) roles: Roles,
     pub(crate) in_flight: InFlight,
+    pub(crate) renderer: Renderer,
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) pace: Pace,
@@ -94,10 +103,12 @@ impl App {
             cache: system.cache.clone(),
             calculations: system.calculations.clone(),
             scenarios: system.scenarios.clone(),
+            imports: system.imports.clone(),
             auth,
             limits,
             roles: Roles::default(),
             in_flight: InFlight::default(),
+            renderer: Renderer::default(),
             settings,
             metrics,
             pace: Pace::new(Instant::now()),

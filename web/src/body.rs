@@ -97,7 +97,7 @@ async fn read(mut body: BodyDataStream, limit: usize) -> Result<Bytes, Problem> 
     Ok(kept.freeze())
 }
 
-async fn throw_away(mut body: BodyDataStream) {
+pub(crate) async fn throw_away(mut body: BodyDataStream) {
     let mut length = 0;
     while let Ok(Some(Ok(chunk))) = timeout(PAUSE, body.next()).await {
         length += chunk.len();
@@ -107,7 +107,7 @@ async fn throw_away(mut body: BodyDataStream) {
     }
 }
 
-fn too_large(limit: usize) -> Problem {
+pub(crate) fn too_large(limit: usize) -> Problem {
     let detail = format!("the body is larger than the {limit} bytes that this service accepts");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body.too_large", detail)
 }

@@ -30,7 +30,7 @@ impl<T> Tagged<T> {
     }
 }
 
-fn quoted(tag: &str) -> HeaderValue {
+pub(crate) fn quoted(tag: &str) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{tag}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 

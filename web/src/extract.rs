@@ -6,90 +6,26 @@ use axum::extract::{FromRequestParts, Query as RawQuery, RawPathParams};
 use http::{StatusCode, request::Parts};
 use safire_domain::{
     RunId, ScenarioId,
-    engine::{Allowed, inputs::fields::Field},
     name::ZoneId,
+    reading::{self, Unread},
     scenario::Pathway,
 };
 use serde::de::DeserializeOwned;
-use serde_json::{Value, error::Category};
-use serde_path_to_error::{Path as FieldPath, Segment};
+use serde_json::Value;
 
-use crate::{Problem, problem::FieldError};
+use crate::Problem;
 
 /// Reads a value, or says where in the body it went wrong and how.
 pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let pointer = pointer(error.path());
-        misread(pointer, error.inner())
-    })?;
-    reader.end().map_err(|error| misread(String::new(), &error))?;
-    // A derived `Deserialize` also takes an array, field after field.
-    if json.trim_ascii_start().starts_with(b"[") {
-        let message = "the body is an array, expected an object".to_owned();
-        let error = FieldError { pointer: String::new(), code: "type".into(), message, allowed: None };
-        return Err(Problem::invalid("body.invalid", vec![error]));
-    }
-    Ok(value)
+    reading::parse(json).map_err(|unread| match unread {
+        Unread::Wrong(violation) => Problem::invalid("body.invalid", vec![violation.into()]),
+        Unread::Malformed(why) => Problem::new(StatusCode::BAD_REQUEST, "body.malformed", why),
+    })
 }
 
 /// Reads a part of the body that stands at `at`.
 pub(crate) fn read<T: DeserializeOwned>(at: &str, part: Value) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(part)
-        .map_err(|error| misread(format!("{at}{}", pointer(error.path())), error.inner()))
-}
-
-fn misread(pointer: String, error: &serde_json::Error) -> Problem {
-    let message = error.to_string();
-    match error.classify() {
-        Category::Data => {
-            // The path ends with a field that is unknown, and before one that is missing.
-            let (pointer, code) = match quoted_after(&message, "missing field `") {
-                Some(field) => (format!("{pointer}/{}", escape(field)), "required"),
-                None if message.starts_with("unknown field") => (pointer, "field.unknown"),
-                None if message.starts_with("more than") => (pointer, "too_many"),
-                None => (pointer, "type"),
-            };
-            Problem::invalid("body.invalid", vec![field_error(pointer, code, &message)])
-        }
-        // A number that no double can hold is well-formed JSON: it is the field that is wrong.
-        _ if message.starts_with("number out of range") => {
-            let message = "the number is larger than any that can be computed with";
-            Problem::invalid("body.invalid", vec![field_error(pointer, "not_finite", message)])
-        }
-        _ => Problem::new(StatusCode::BAD_REQUEST, "body.malformed", format!("the body is not JSON: {message}")),
-    }
-}
-
-/// What was misread; where an input was expected, with the range that it may have.
-fn field_error(pointer: String, code: &'static str, message: &str) -> FieldError {
-    let input = pointer.strip_prefix("/inputs").unwrap_or_default();
-    let input = input.strip_suffix("/value").or(input.strip_suffix("/unit")).unwrap_or(input);
-    let allowed = Field::at(input).map(Allowed::of);
-    let (message, _) = message.rsplit_once(" at line ").unwrap_or((message, ""));
-    let message = match &allowed {
-        Some(allowed) => format!("{message}; allowed is {allowed}"),
-        None => message.to_owned(),
-    };
-    FieldError { pointer, code: code.into(), message, allowed }
-}
-
-fn quoted_after<'m>(message: &'m str, before: &str) -> Option<&'m str> {
-    let (_, rest) = message.split_once(before)?;
-    rest.split_once('`').map(|(field, _)| field)
-}
-
-fn pointer(path: &FieldPath) -> String {
-    let part = |segment: &Segment| match segment {
-        Segment::Seq { index } => Some(format!("/{index}")),
-        Segment::Map { key } => Some(format!("/{}", escape(key))),
-        Segment::Enum { .. } | Segment::Unknown => None,
-    };
-    path.iter().filter_map(part).collect()
-}
-
-fn escape(token: &str) -> String {
-    token.replace('~', "~0").replace('/', "~1")
+    reading::read(at, part).map_err(|violation| Problem::invalid("body.invalid", vec![violation.into()]))
 }
 
 /// The id in the path. One that is not an id names nothing: 404.

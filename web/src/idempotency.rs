@@ -61,7 +61,8 @@ impl RequestKey {
         self.0.as_ref().map(|(key, _)| key.clone())
     }
 
-    async fn of(parts: &mut Parts, app: &App, body: &[u8]) -> Result<Self, Problem> {
+    /// The key of a request whose body, or what tells it from others, was read.
+    pub async fn of(parts: &mut Parts, app: &App, body: &[u8]) -> Result<Self, Problem> {
         let Some(name) = parts.headers.get(IDEMPOTENCY_KEY) else { return Ok(Self(None)) };
         let name = name.to_str().ok().filter(|name| is_key(name)).ok_or_else(malformed)?;
         let (name, digest) = (name.to_owned(), digest(parts, body));

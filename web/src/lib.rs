@@ -11,6 +11,7 @@ mod conditional;
 mod directory;
 mod document;
 mod extract;
+mod files;
 mod idempotency;
 pub mod limits;
 mod observe;
@@ -21,6 +22,7 @@ pub mod problem;
 mod roles;
 mod routes;
 pub mod thresholds;
+mod upload;
 
 pub use app::{App, Settings};
 pub use client::Peer;

@@ -19,7 +19,7 @@ use safire_metrics::Gauge;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{App, Problem, limits, pace::SLOW};
+use crate::{App, Problem, limits, pace::SLOW, routes::IMPORT};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -33,7 +33,8 @@ pub(crate) fn trace_id() -> String {
 /// What is around every handler. One layer: each would cost every request a clone of all that it wraps.
 pub(crate) async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
     observed(&app, request, async |request| {
-        let answer = in_time(app.settings.request_timeout, limits::limit(&app, request, next));
+        let patience = patience(&app, &request);
+        let answer = in_time(patience, limits::limit(&app, request, next));
         AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(panicked)
     })
     .await
@@ -124,6 +125,14 @@ fn panicked(payload: Box<dyn Any + Send>) -> Response {
     let what = what.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
     tracing::error!(panic = what, "a handler panicked");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the service met a defect of its own").into_response()
+}
+
+/// How long a request may take. A file is sent, then read and stored: what comes after the sending has the time of a
+/// request.
+fn patience(app: &App, request: &Request) -> Duration {
+    let is_import = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == IMPORT);
+    let sending = if is_import { app.settings.import_timeout } else { Duration::ZERO };
+    sending + app.settings.request_timeout
 }
 
 /// Ends requests that take too long.

@@ -58,6 +58,12 @@ impl FieldError {
     }
 }
 
+impl From<Violation> for FieldError {
+    fn from(Violation { pointer, code, message, allowed }: Violation) -> Self {
+        Self { pointer, code: code.into(), message, allowed }
+    }
+}
+
 /// One wrong field is a problem of its own.
 impl From<FieldError> for Problem {
     fn from(error: FieldError) -> Self {
@@ -136,6 +142,11 @@ impl Problem {
             more => format!("{} fields are wrong", more.len()),
         };
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
+    }
+
+    /// Its status, code, detail and fields, for an answer that is about many things.
+    pub(crate) fn into_parts(self) -> (StatusCode, &'static str, String, Vec<FieldError>) {
+        (self.status, self.code, self.detail.into_owned(), self.errors)
     }
 
     /// The same problem with the fields that it is about.

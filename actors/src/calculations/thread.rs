@@ -16,12 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::{Compute, cancelled, panicked};
+use crate::priority;
 
 /// How long a calculation has a thread before others have their turn.
 const SLICE: Duration = Duration::from_millis(8);
-
-/// How much less a calculation counts than a request, when both want a processor.
-const NICENESS: i32 = 10;
 
 /// A calculation, as far as it has come.
 pub(super) enum Work {
@@ -125,11 +123,7 @@ impl Thread {
     pub fn spawn(compute: Arc<Compute>) -> std::io::Result<Self> {
         let (requests, inbox) = mpsc::channel::<Request>();
         std::thread::Builder::new().name("calculation".into()).spawn(move || {
-            // On Linux a thread has a niceness of its own. Without it the service is the same, only slower to
-            // answer while it calculates.
-            if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-                tracing::warn!(%error, "calculations run at the priority of requests");
-            }
+            priority::yield_to_requests();
             for (work, span, cancel, reply) in inbox {
                 // A panic is logged where it happens, and belongs to a run.
                 let _within = span.enter();

@@ -86,6 +86,7 @@ impl Replica {
             cache: cache::Settings { entries: 10_000, queue: QUEUE, deadline, redis },
             calculations: calculations::Settings { threads: 1, queue: 1, deadline, compute: base_analysis() },
             scenarios: scenarios::Settings { queue: 10, deadline },
+            imports: safire_actors::imports::Settings::default(),
             policy: Policy::default(),
         };
         let trap = Arc::new(Trap::default());

@@ -20,7 +20,7 @@ use utoipa::openapi::{
     schema::ArrayItems,
 };
 
-use crate::{Settings, idempotency::IDEMPOTENCY_KEY, limits, prefer::PREFER};
+use crate::{Settings, idempotency::IDEMPOTENCY_KEY, limits, prefer::PREFER, routes::IMPORT};
 use examples::Examples;
 
 /// Where the API is.
@@ -143,8 +143,10 @@ fn name(operation: &mut Operation) {
 
 fn tell_limits(operation: &mut Operation, method: &Method, path: &str) {
     let mut told = limits::described(method, path);
-    if operation.request_body.is_some() {
-        told.push(format!("a body of {} KiB", Settings::BODY_LIMIT >> 10));
+    match &operation.request_body {
+        None => {}
+        Some(_) if path == IMPORT => told.push(format!("a file of {} MiB", Settings::IMPORT_LIMIT >> 20)),
+        Some(_) => told.push(format!("a body of {} KiB", Settings::BODY_LIMIT >> 10)),
     }
     let told = format!("Limits, unless configured otherwise: {}.", told.join(", "));
     let own = operation.description.take().filter(|text| !text.is_empty());

@@ -8,6 +8,7 @@ macro_rules! routes {
 }
 mod asked;
 mod auth;
+mod batch;
 mod breakeven;
 mod cache;
 mod calculation;
@@ -18,9 +19,11 @@ mod default_sets;
 mod docs;
 mod duplicate;
 mod health;
+mod imports;
 mod keys;
 mod master_data;
 mod new_users;
+mod operations;
 mod prices;
 mod projects;
 mod results;
@@ -31,6 +34,8 @@ mod statistics;
 mod users;
 mod view;
 mod zones;
+
+pub(crate) use imports::IMPORT;
 
 use std::time::Duration;
 
@@ -73,6 +78,7 @@ use crate::{App, Problem, auth::X_API_KEY, document, limits, observe, problem::P
         (name = "projects", description = "Folders of scenarios"),
         (name = "scenarios", description = "Plants and their inputs"),
         (name = "calculation", description = "Runs and results"),
+        (name = "imports", description = "Files of scenarios, and what became of their rows"),
         (name = "master data", description = "Technologies, feedstocks, countries, products, units, defaults"),
         (name = "cache", description = "What is kept in memory"),
         (name = "health", description = "For balancers and operators")
@@ -93,6 +99,9 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(projects::routes())
         .merge(scenarios::routes())
         .merge(duplicate::routes())
+        .merge(batch::routes())
+        .merge(imports::routes())
+        .merge(operations::routes())
         .merge(compare::routes())
         .merge(calculation::routes())
         .merge(results::routes())
@@ -135,6 +144,9 @@ pub fn operations() -> Vec<Operation> {
 
 /// What pages of other origins may do: nothing, unless their origin is listed.
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new().vary([]);
+    }
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])

@@ -4,10 +4,11 @@ use axum::{Json, extract::State, response::Response};
 use http::{HeaderName, StatusCode, header::LOCATION};
 use safire_domain::{
     ProjectId, ScenarioId,
+    draft::{Draft, violations},
     engine::InputDocument,
     lifecycle::Status,
     name::Name,
-    scenario::{Pathway, Scenario, check_draft},
+    scenario::{Pathway, Scenario},
 };
 use safire_store::{
     access::{Right, Written},
@@ -36,21 +37,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(read, replace, change, remove))
 }
 
-/// A scenario, whole. Inputs that are left out come from the defaults.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ScenarioText {
-    name: Name,
-    #[schema(example = "HEFA")]
-    process: String,
-    #[schema(example = "UCO")]
-    feedstock: String,
-    #[schema(example = "USA")]
-    country: String,
-    #[serde(default)]
-    inputs: InputDocument,
-}
-
 /// Parts of a scenario. `inputs`, when given, replaces all that was given before.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -65,13 +51,8 @@ struct ScenarioChange {
 
 /// Checks what was given against the master data and the engine's rules; nothing is stored.
 pub(super) async fn check(app: &App, pathway: &Pathway, inputs: &InputDocument) -> Result<(), Problem> {
-    let master_data = app.master_data().await?;
-    let defaults = master_data.defaults_for(pathway).map(|set| &set.inputs);
-    let mut errors = field_errors("", &master_data.unknown_codes(pathway, inputs));
-    if let Err(invalid) = check_draft(inputs, defaults) {
-        errors.extend(field_errors("/inputs", invalid.violations()));
-    }
-    if errors.is_empty() { Ok(()) } else { Err(Problem::invalid("inputs.invalid", errors)) }
+    let violations = violations(&app.master_data().await?, pathway, inputs);
+    if violations.is_empty() { Ok(()) } else { Err(Problem::invalid("inputs.invalid", field_errors("", &violations))) }
 }
 
 /// A checked new scenario.
@@ -110,7 +91,7 @@ pub(super) async fn find(app: &App, caller: Caller, id: ScenarioId) -> Result<Sc
 /// come from the default set of process, feedstock and country.
 #[utoipa::path(
     post, path = "/projects/{id}/scenarios", tag = "scenarios",
-    params(("id" = ProjectId, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = ScenarioText,
+    params(("id" = ProjectId, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = Draft,
     responses(
         (status = 201, description = "The scenario, a draft", body = ScenarioView, headers(("Location"))),
         (status = 403, description = "another's project, or a viewer asks"),
@@ -121,7 +102,7 @@ async fn create(
     State(app): State<App>,
     caller: Caller,
     Id(project): Id<ProjectId>,
-    Keyed { body: new, key }: Keyed<ScenarioText>,
+    Keyed { body: new, key }: Keyed<Draft>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Tagged<ScenarioView>), Problem> {
     let pathway = Pathway { process: new.process, feedstock: new.feedstock, country: new.country };
     let scenario = draft(&app, project, new.name, pathway, new.inputs).await?;
@@ -150,7 +131,7 @@ pub(super) async fn store(
 }
 
 /// Why a project did not take a scenario.
-fn not_inserted(refused: Written) -> Problem {
+pub(super) fn not_inserted(refused: Written) -> Problem {
     match refused {
         Written::Forbidden => Problem::read_only("project"),
         Written::Unknown => Problem::not_found("project"),
@@ -207,7 +188,7 @@ async fn read(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>, ha
 ///
 /// For the project's owner and administrators. Other codes or inputs make the result stale.
 #[utoipa::path(
-    put, path = "/scenarios/{id}", tag = "scenarios", params(("id" = ScenarioId, Path)), request_body = ScenarioText,
+    put, path = "/scenarios/{id}", tag = "scenarios", params(("id" = ScenarioId, Path)), request_body = Draft,
     responses(
         (status = 200, description = "The scenario as it is now", body = ScenarioView),
         (status = 403, description = "another's scenario, or a viewer asks"),
@@ -219,7 +200,7 @@ async fn replace(
     caller: Caller,
     Id(id): Id<ScenarioId>,
     if_match: IfMatch,
-    Body(text): Body<ScenarioText>,
+    Body(text): Body<Draft>,
 ) -> Result<Tagged<ScenarioView>, Problem> {
     let change = ScenarioChange {
         name: Some(text.name),

@@ -1,0 +1,161 @@
+//! A result as a workbook that goes on calculating: the inputs are cells, and everything up to the levelized
+//! cost and the net present value is a formula over them.
+//!
+//! The formulas follow the trace of the calculation, step by step, and the years of its cash flow. What a
+//! workbook cannot follow (the length of the cash flow, incentives, searches) is written as a number and said
+//! to be one.
+
+mod flow;
+mod inputs;
+mod steps;
+
+use std::collections::HashMap;
+
+use rust_xlsxwriter::{Color, Format, Formula, Workbook, Worksheet, XlsxError};
+use safire_domain::engine::Answer;
+
+use super::Report;
+use crate::Problem;
+
+pub(super) const INPUTS: &str = "Inputs";
+pub(super) const STEPS: &str = "Calculation";
+pub(super) const FLOW: &str = "Cash flow";
+
+/// The cell of every input, by pointer, and of every step, by name.
+pub(super) type Cells = HashMap<String, String>;
+
+/// How cells look.
+pub(super) struct Look {
+    head: Format,
+    /// A number that is to be changed.
+    input: Format,
+    title: Format,
+}
+
+impl Look {
+    fn new() -> Self {
+        Self {
+            head: Format::new().set_bold().set_border_bottom(rust_xlsxwriter::FormatBorder::Thin),
+            input: Format::new().set_background_color(Color::RGB(0x00FF_F2CC)),
+            title: Format::new().set_bold().set_font_size(14),
+        }
+    }
+}
+
+/// Draws the workbook.
+pub(crate) fn result(report: &Report) -> Result<Vec<u8>, Problem> {
+    draw(report).map_err(|error| Problem::defect(&error))
+}
+
+fn draw(report: &Report) -> Result<Vec<u8>, XlsxError> {
+    let look = Look::new();
+    let mut cells = Cells::new();
+    let mut inputs_sheet = Worksheet::new();
+    inputs::write(inputs_sheet.set_name(INPUTS)?, &look, report, &mut cells)?;
+    let mut flow_sheet = Worksheet::new();
+    let flow = flow::Flow::place(report, &mut cells);
+    let mut steps_sheet = Worksheet::new();
+    steps::write(steps_sheet.set_name(STEPS)?, &look, report, &flow, &mut cells)?;
+    flow.write(flow_sheet.set_name(FLOW)?, &look, &cells)?;
+    let mut summary = Worksheet::new();
+    summarise(summary.set_name("Summary")?, &look, report, &cells)?;
+
+    let mut book = Workbook::new();
+    for sheet in [summary, inputs_sheet, steps_sheet, flow_sheet] {
+        book.push_worksheet(sheet);
+    }
+    if let Some(analysis) = &report.computed.analysis {
+        let value = serde_json::to_value(analysis).unwrap_or_default();
+        list(book.add_worksheet().set_name("Analysis")?, &look, &super::csv::flat(&value))?;
+    }
+    book.save_to_buffer()
+}
+
+/// A formula with the value that it has until somebody changes an input.
+pub(super) fn live(formula: &str, value: f64) -> Formula {
+    Formula::new(formula).set_result(value.to_string())
+}
+
+pub(super) fn header(sheet: &mut Worksheet, row: u32, look: &Look, names: &[&str]) -> Result<(), XlsxError> {
+    for (column, name) in (0..).zip(names) {
+        sheet.write_with_format(row, column, *name, &look.head)?;
+    }
+    Ok(())
+}
+
+/// A result in the summary: the name of its step, what it is called, its value and unit.
+type Line = (&'static str, &'static str, Option<f64>, &'static str);
+
+fn lines(report: &Report) -> Vec<Line> {
+    let result = &report.computed.result;
+    let value = Answer::value;
+    vec![
+        ("lcop", "Levelized cost of production", Some(result.lcop_usd_per_t), "USD/t"),
+        ("lcop_net", "Levelized cost after co-products", Some(result.lcop_net_usd_per_t), "USD/t"),
+        ("npv", "Net present value", Some(result.npv_usd), "USD"),
+        ("irr", "Internal rate of return", value(&result.irr), "1"),
+        ("msp", "Minimum selling price", value(&result.msp_usd_per_t), "USD/t"),
+        ("payback", "Payback", value(&result.payback_years), "yr"),
+        ("discounted_payback", "Discounted payback", value(&result.discounted_payback_years), "yr"),
+        ("tci", "Total capital investment", Some(result.tci_usd), "USD"),
+        ("opex", "Operating cost", Some(result.opex_usd_per_yr.total), "USD/yr"),
+        ("revenue", "Revenue", Some(result.revenue_usd_per_yr), "USD/yr"),
+        ("ci", "Carbon intensity", Some(result.ci_g_per_mj.total), "gCO2e/MJ"),
+        ("abatement_cost", "Abatement cost", value(&result.abatement_usd_per_t), "USD/t"),
+    ]
+}
+
+fn summarise(sheet: &mut Worksheet, look: &Look, report: &Report, cells: &Cells) -> Result<(), XlsxError> {
+    let Report { scenario, run, .. } = report;
+    sheet.set_column_width(0, 34)?.set_column_width(1, 24)?.set_column_width(2, 24)?.set_column_width(3, 12)?;
+    sheet.write_string_with_format(0, 0, scenario.name.as_str(), &look.title)?;
+    let pathway = &scenario.pathway;
+    let about = [
+        ("Process, feedstock, country", format!("{}, {}, {}", pathway.process, pathway.feedstock, pathway.country)),
+        ("Scenario", scenario.id.to_string()),
+        ("Run", run.id.to_string()),
+        ("Calculated", run.finished_at.map(|at| at.to_rfc3339()).unwrap_or_default()),
+        ("Engine, edition of the master data", format!("{}, {}", run.engine_version, run.edition)),
+    ];
+    for (row, (name, text)) in (1..).zip(about) {
+        sheet.write_string(row, 0, name)?.write_string(row, 1, text)?;
+    }
+    header(sheet, 7, look, &["Result", "As calculated", "With the inputs of this workbook", "Unit"])?;
+    let mut row = 8;
+    for (step, name, value, unit) in lines(report) {
+        sheet.write_string(row, 0, name)?.write_string(row, 3, unit)?;
+        if let Some(value) = value {
+            sheet.write_number(row, 1, value)?;
+            // A step that is a number itself follows no input.
+            if let Some(cell) = cells.get(step) {
+                sheet.write_formula(row, 2, live(cell, value))?;
+            }
+        }
+        row += 1;
+    }
+    for (line, text) in (row + 1..).zip(NOTES) {
+        sheet.write_string(line, 0, *text)?;
+    }
+    Ok(())
+}
+
+const NOTES: &[&str] = &[
+    "The shaded cells of the sheet Inputs can be changed; everything that is a formula follows.",
+    "Lifetime, years of construction, the first year and policies shape the calculation: change them in the scenario.",
+    "Incentives are the amounts of the calculation, whatever is changed here.",
+    "Results without a value in the third column are not worked out in this workbook.",
+];
+
+/// Names and values.
+fn list(sheet: &mut Worksheet, look: &Look, rows: &[(String, String)]) -> Result<(), XlsxError> {
+    header(sheet, 0, look, &["Name", "Value"])?;
+    sheet.set_column_width(0, 48)?.set_column_width(1, 24)?;
+    for (row, (name, text)) in (1..).zip(rows) {
+        sheet.write_string(row, 0, name)?;
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => sheet.write_number(row, 1, number)?,
+            _ => sheet.write_string(row, 1, text)?,
+        };
+    }
+    Ok(())
+}
