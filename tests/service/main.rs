@@ -41,7 +41,6 @@ mod requests;
 mod scenarios;
 mod schemathesis;
 mod sessions;
-mod traces;
 mod upgrade;
 mod users;
 mod versions;
