@@ -56,6 +56,7 @@ pub struct Config {
     /// Kafka, which is told what happens, and tells of prices and alerts.
     pub feed: Feed,
     /// Files of scenarios.
+    #[schema(ignore)]
     pub imports: Imports,
     /// Accounts, passwords and tokens.
     #[schema(ignore)]

@@ -163,6 +163,9 @@ impl Source {
         let runs = self.system.scenarios.in_motion();
         set(&metrics.runs_in_motion, runs.count());
         metrics.runs_oldest.set(runs.oldest().as_secs_f64());
+        let imports = self.system.imports.running();
+        set(&metrics.imports_running, imports.count());
+        metrics.imports_oldest.set(imports.oldest().as_secs_f64());
     }
 
     fn sample_actors(&self) {

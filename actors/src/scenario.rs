@@ -403,7 +403,10 @@ async fn settle(context: &Context, database: &Database, run: RunId, attempt: i64
         let (outcome, node, now) = (outcome.clone(), context.node, context.clock.now());
         let settled = database.write(move |c| Box::pin(runs::settle(c, run, attempt, node, outcome, now))).await;
         match settled {
-            Ok(true) => return context.metrics.runs.of(ended).increment(1),
+            Ok(true) => {
+                context.metrics.runs.of(ended).increment(1);
+                return tracing::debug!(outcome = ended, "the run has ended");
+            }
             Ok(false) => return tracing::info!("a late result was dropped"),
             Err(error) if error.is_passing() => pause.wait().await,
             Err(error) => return tracing::error!(%error, "a result could not be committed"),

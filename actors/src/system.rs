@@ -106,7 +106,9 @@ impl System {
 
     /// How many requests each actor has admitted.
     pub fn places(&self) -> Vec<Places> {
-        let others = [self.cache.places(), self.calculations.places(), self.events.places(), self.scenarios.places()];
+        let events = self.events.places();
+        let others =
+            [self.cache.places(), self.calculations.places(), events, self.scenarios.places(), self.imports.places()];
         self.database.places().into_iter().chain(others).collect()
     }
 

@@ -152,7 +152,7 @@ on_both_engines! {
         app.stop().await;
     }
 
-    async fn no_log_shows_a_token_a_key_or_a_password(database: &TestDatabase) {
+    async fn neither_log_nor_metrics_nor_problems_show_a_token_a_key_or_a_password(database: &TestDatabase) {
         const ADMIN_PASSWORD: &str = "canary of the administrator";
         const WRONG: &str = "canary of a wrong password";
         const BOGUS: &str = "canary-of-a-bogus-token";
@@ -160,46 +160,52 @@ on_both_engines! {
         let nobody = Client::of(program.base.clone());
         let credentials = |password: &str| json!({ "email": "canary@safire.local", "password": password });
         let first = nobody.post("/auth/login", credentials(ADMIN_PASSWORD)).await.is(200);
-        nobody.post("/auth/login", credentials(WRONG)).await.is(401);
-        nobody.post("/auth/register", json!({ "email": "x@y", "name": "", "password": WRONG })).await.is(422);
-        nobody.post("/auth/login", json!({ "email": "x@y", "password": [WRONG] })).await.is(422);
+        let mut told = vec![nobody.post("/auth/login", credentials(WRONG)).await.is(401)];
+        told.push(nobody.post("/auth/register", json!({ "email": "x@y", "name": "", "password": WRONG })).await.is(422));
+        told.push(nobody.post("/auth/login", json!({ "email": "x@y", "password": [WRONG] })).await.is(422));
         let token = |tokens: &Value, name: &str| tokens[name].as_str().unwrap().to_owned();
         let refresh = |token: &str| json!({ "refresh_token": token });
         let second = nobody.post("/auth/refresh", refresh(&token(&first, "refresh_token"))).await.is(200);
         let third = nobody.post("/auth/refresh", refresh(&token(&second, "refresh_token"))).await.is(200);
         nobody.post("/auth/refresh", refresh(&token(&first, "refresh_token"))).await.refused(401, "refresh.reused");
-        nobody.post("/auth/refresh", refresh(BOGUS)).await.is(401);
+        told.push(nobody.post("/auth/refresh", refresh(BOGUS)).await.is(401));
         nobody.post("/auth/logout", refresh(&token(&third, "refresh_token"))).await.is(204);
-        nobody.with_token(BOGUS).get("/projects").await.is(401);
+        told.push(nobody.with_token(BOGUS).get("/projects").await.is(401));
+        told.push(nobody.get("/health").await.is(200));
         let admin = nobody.with_token(&token(&second, "access_token"));
         let (made, notebook) = new_key(&admin, "notebook").await;
         notebook.project().await;
         admin.delete(&format!("/auth/keys/{}", id(&made))).await.is(204);
         notebook.get("/projects").await.is(401);
 
+        let metrics = reqwest::get(format!("http://{}/metrics", program.metrics)).await.unwrap().text().await.unwrap();
+        assert!(metrics.contains("/api/v1/auth/keys"), "{metrics}");
         let log = program.end();
         assert!(log.contains("/api/v1/auth/keys") && log.contains("a refresh token was used twice"), "{log}");
         let mut secrets = vec![SECRET.into(), ADMIN_PASSWORD.into(), WRONG.into(), BOGUS.into(), secret(&made).to_owned()];
         for tokens in [&first, &second, &third] {
             secrets.extend([token(tokens, "access_token"), token(tokens, "refresh_token")]);
         }
+        let told: String = told.iter().map(|answer| format!("{answer}\n")).collect();
         for secret in secrets {
-            let line = log.lines().find(|line| line.contains(&secret));
-            assert_eq!(line, None, "{secret} is logged");
+            let line = [&log, &metrics, &told].into_iter().flat_map(|text| text.lines()).find(|line| line.contains(&secret));
+            assert_eq!(line, None, "{secret} is told");
         }
     }
 }
 
 /// The program, serving and saying all it has to say; killed when dropped.
-struct Program {
+pub struct Program {
     child: Child,
-    base: String,
+    pub base: String,
+    /// Where it tells its metrics.
+    metrics: String,
     log: Option<std::thread::JoinHandle<String>>,
     _files: tempfile::TempDir,
 }
 
 impl Program {
-    fn start(database: &TestDatabase, admin_password: &str) -> Self {
+    pub fn start(database: &TestDatabase, admin_password: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let mut command = safire(files.path());
         command.args([
@@ -222,20 +228,22 @@ impl Program {
                 let entry: Value = serde_json::from_str(&line).unwrap_or_default();
                 if let (Some("safire is ready"), Some(address)) = (entry["message"].as_str(), entry["address"].as_str())
                 {
-                    let _ = sender.send(address.to_owned());
+                    let metrics = entry["metrics"].as_str().unwrap_or_default();
+                    let _ = sender.send((address.to_owned(), metrics.to_owned()));
                 }
                 log + &line + "\n"
             })
         });
         let address = address.recv_timeout(crate::app::PATIENCE);
-        let base = format!("http://{}", address.as_deref().unwrap_or_default());
-        let program = Self { child, base, log: Some(log), _files: files };
-        assert!(address.is_ok(), "never ready");
+        let ready = address.is_ok();
+        let (address, metrics) = address.unwrap_or_default();
+        let program = Self { child, base: format!("http://{address}"), metrics, log: Some(log), _files: files };
+        assert!(ready, "never ready");
         program
     }
 
     /// Ends it, and returns all that it logged.
-    fn end(&mut self) -> String {
+    pub fn end(&mut self) -> String {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.log.take().expect("it ends once").join().unwrap()

@@ -32,8 +32,9 @@ use crate::{
     context::Context,
     database::Database,
     heartbeat::{BEATS, Hold},
+    ongoing::Ongoing,
     scenarios::{Scenarios, lease},
-    slot::{Reply, Slot, Unavailable},
+    slot::{Places, Reply, Slot, Unavailable},
     supervisor::Child,
 };
 
@@ -65,6 +66,8 @@ pub struct Imports {
     slot: Slot<Message>,
     limits: Limits,
     readers: Arc<Semaphore>,
+    at_once: usize,
+    running: Ongoing,
 }
 
 impl Imports {
@@ -85,13 +88,27 @@ impl Imports {
             scenarios: scenarios.clone(),
         };
         let (hold, at_once, lived) = (hold.clone(), settings.at_once, AtomicBool::new(false));
+        let running = Ongoing::default();
+        let begun = running.clone();
         let child = Child::new(slot.clone(), move || {
             let lived_before = lived.swap(true, Ordering::Relaxed);
-            (Desk { work: work.clone(), hold: hold.clone(), at_once, lived_before }, ())
+            let (work, hold, running) = (work.clone(), hold.clone(), begun.clone());
+            (Desk { work, hold, at_once, running, lived_before }, ())
         });
         let Settings { rows, unpacked, directory, .. } = settings.clone();
         let limits = Limits { rows, unpacked, directory };
-        (Self { slot, limits, readers: Arc::new(Semaphore::new(settings.at_once)) }, child)
+        (Self { slot, limits, readers: Arc::new(Semaphore::new(at_once)), at_once, running }, child)
+    }
+
+    /// Imports that this process works on.
+    pub fn running(&self) -> &Ongoing {
+        &self.running
+    }
+
+    /// How many files are sent and read at once.
+    pub fn places(&self) -> Places {
+        let taken = self.at_once.saturating_sub(self.readers.available_permits());
+        Places { actor: self.slot.resource(), capacity: self.at_once, taken }
     }
 
     /// A file without a name, to be filled and read: it is gone with whoever holds it.
@@ -154,6 +171,7 @@ struct Desk {
     work: Work,
     hold: Hold,
     at_once: usize,
+    running: Ongoing,
     /// Whether this process had such an actor before, which may have had operations in hand.
     lived_before: bool,
 }
@@ -267,8 +285,9 @@ impl Desk {
         let cancel = CancellationToken::new();
         state.running.insert(grip.operation, cancel.clone().drop_guard());
         let ended = SayEnded { actor: myself.clone(), operation: grip.operation, finished: false };
-        let work = self.work.clone();
+        let (work, running) = (self.work.clone(), self.running.begin());
         state.tasks.spawn(async move {
+            let _running = running;
             let mut ended = ended;
             ended.finished = work.run(grip, cancel).await;
         });
