@@ -174,6 +174,11 @@ declare! {
     /// Since when the oldest run that is in motion here has been so.
     runs_oldest: "safire_runs_oldest_in_motion_seconds", Gauge;
 
+    /// Files that this process makes scenarios of.
+    imports_running: "safire_imports_running", Gauge;
+    /// How long the oldest import that is worked on here has been so.
+    imports_oldest: "safire_imports_oldest_running_seconds", Gauge;
+
     /// Restarts of actors.
     actor_restarts: "safire_actor_restarts_total", Counter by "actor" in ACTORS;
     /// Requests that an actor admits at once.

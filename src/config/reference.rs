@@ -69,7 +69,6 @@ fn description(section: Option<&str>, name: Option<&str>) -> String {
         Some("limits") => sections::Limits::schema(),
         Some("admin") => sections::Admin::schema(),
         Some("shutdown") => sections::Shutdown::schema(),
-        Some("imports") => sections::Imports::schema(),
         Some("metrics") => sections::Metrics::schema(),
         Some("log") => sections::Log::schema(),
         Some(_) => return String::new(),
