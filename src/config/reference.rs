@@ -63,6 +63,7 @@ fn description(section: Option<&str>, name: Option<&str>) -> String {
         Some("database") => sections::Database::schema(),
         Some("cache") => sections::Cache::schema(),
         Some("calculations") => sections::Calculations::schema(),
+        Some("imports") => sections::Imports::schema(),
         Some("auth") => sections::Auth::schema(),
         Some("limits") => sections::Limits::schema(),
         Some("admin") => sections::Admin::schema(),
