@@ -463,8 +463,8 @@ on_both_engines! {
                 Err(error) => assert!(error.to_string().ends_with("is full"), "{error}"),
             }
         }
-        // The registry, looking for abandoned runs, may have had one of the ten places.
-        assert!(served >= 9, "{served} of 10 places were used");
+        // The registry, the imports and the events, who look for work, may have had one of the ten places each.
+        assert!(served >= 7, "{served} of 10 places were used");
         bench.ping().await.unwrap();
     }
 }

