@@ -206,12 +206,16 @@ on_both_engines! {
 
     async fn accepting_a_calculation_is_one_job_of_the_database(database: &TestDatabase) {
         let bench = Bench::start(database).await;
-        let (first, second) = (bench.scenario(10_000.0).await, bench.scenario(2.0).await);
-        let run = bench.calculate(first).await;
-        bench.reaches(first, run, RunState::Succeeded).await;
-        let before = bench.traps.passed("database");
-        bench.calculate(second).await;
-        assert_eq!(bench.traps.passed("database"), before + 1);
+        let mut jobs = Vec::new();
+        for _ in 0..10 {
+            let scenario = bench.scenario(10_000.0).await;
+            let before = bench.traps.passed("database");
+            let run = bench.calculate(scenario).await;
+            jobs.push(bench.traps.passed("database") - before);
+            bench.reaches(scenario, run, RunState::Succeeded).await;
+        }
+        // Others have jobs of their own now and then, which are counted, too.
+        assert_eq!(jobs.iter().min(), Some(&1), "{jobs:?}");
     }
 
     async fn a_panic_in_a_calculation_fails_that_run_only(database: &TestDatabase) {

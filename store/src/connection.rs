@@ -114,6 +114,14 @@ macro_rules! on {
 pub(crate) use on;
 
 impl Connection {
+    /// The text for the engine that is connected, where one text does not serve both.
+    pub(crate) fn sql(&self, postgres: &'static str, sqlite: &'static str) -> &'static str {
+        match self {
+            Self::Postgres(_) => postgres,
+            Self::Sqlite(_) => sqlite,
+        }
+    }
+
     /// Runs `work` in one transaction: committed when it returns `Ok`, undone otherwise.
     ///
     /// SQLite takes its write lock at once: a lock taken half-way fails with `SQLITE_BUSY` however

@@ -116,42 +116,12 @@ fn rest(name: Option<StatusName>, run: Option<RunId>) -> Result<Rest> {
 
 /// Stores a new scenario in a project that the user may change, and tells of it: to be called in a transaction.
 pub async fn insert(connection: &mut Connection, access: Access, scenario: &Scenario) -> Result<Written> {
-    let status = StatusRow::write(scenario.status);
-    let inserted = on!(&mut *connection, c => {
-        sqlx::query(concat!(
-            "INSERT INTO scenarios (id, project_id, name, process, feedstock, country, inputs, revision,
-                                    status, run_id, rest_status, rest_run_id, version, created_at, updated_at)
-             SELECT $3, p.id, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
-             FROM projects p
-             WHERE p.id = $4 AND ", writable!(),
-        ))
-        .bind(writer(access))
-        .bind(access.is_admin())
-        .bind(scenario.id.uuid())
-        .bind(scenario.project_id.uuid())
-        .bind(scenario.name.as_str())
-        .bind(&scenario.pathway.process)
-        .bind(&scenario.pathway.feedstock)
-        .bind(&scenario.pathway.country)
-        .bind(Json(&scenario.inputs))
-        .bind(scenario.revision)
-        .bind(status.status)
-        .bind(status.run_id)
-        .bind(status.rest_status)
-        .bind(status.rest_run_id)
-        .bind(scenario.version)
-        .bind(scenario.created_at)
-        .bind(scenario.updated_at)
-        .execute(c)
-        .await
-        .map(|done| done.rows_affected())
-    })?;
-    if inserted == 1 {
-        events::append_of_scenario(connection, Kind::Created, scenario.id, None, told(scenario), scenario.updated_at)
-            .await?;
-        return Ok(Written::Yes);
+    let right = projects::right_for_share(connection, access, scenario.project_id).await?;
+    if right != Right::Write {
+        return Ok(Written::refused(right));
     }
-    Ok(Written::refused(projects::right(connection, access, scenario.project_id).await?))
+    insert_all(connection, std::slice::from_ref(scenario)).await?;
+    Ok(Written::Yes)
 }
 
 /// What is told of a scenario that was made or changed.

@@ -202,9 +202,13 @@ on_both_engines! {
         assert!(new.len() == 1 && new[0].place > all[4].place, "{new:?}");
     }
 
-    async fn a_thousand_writers_hide_nothing_from_a_reader_who_follows(database: &TestDatabase) {
-        drop(database.prepared().await);
-        let writers = (0..8_i64).map(|writer| async move {
+    async fn writers_hide_nothing_from_a_reader_who_follows(database: &TestDatabase) {
+        // Where they take turns, many would only wait.
+        let several: i64 = match database.prepared().await {
+            Connection::Postgres(_) => 8,
+            Connection::Sqlite(_) => 2,
+        };
+        let writers = (0..several).map(|writer| async move {
             let mut c = database.connect().await;
             for n in 0..125_i64 {
                 let event = NewEvent { version: Some(writer * 1000 + n), ..NewEvent::new(Kind::Logged, now()) };
@@ -221,7 +225,7 @@ on_both_engines! {
         let reader = async {
             let mut c = database.connect().await;
             let (mut seen, mut place, begun) = (Vec::new(), NOWHERE, Instant::now());
-            while seen.len() < 1000 && begun.elapsed() < Duration::from_secs(60) {
+            while seen.len() < several as usize * 125 && begun.elapsed() < Duration::from_secs(60) {
                 let batch = events::after(&mut c, None, place, 50).await.unwrap();
                 place = batch.events.last().map_or(place, |event| event.place);
                 seen.extend(batch.events.into_iter().filter_map(|event| event.what.version));
@@ -230,11 +234,11 @@ on_both_engines! {
             seen
         };
         let (_, mut seen) = tokio::join!(futures::future::join_all(writers), reader);
-        for writer in 0..8 {
+        for writer in 0..several {
             assert!(seen.iter().filter(|n| **n / 1000 == writer).is_sorted(), "out of order: {seen:?}");
         }
         seen.sort_unstable();
-        let expected: Vec<_> = (0..8).flat_map(|writer| (0..125).map(move |n| writer * 1000 + n)).collect();
+        let expected: Vec<_> = (0..several).flat_map(|writer| (0..125).map(move |n| writer * 1000 + n)).collect();
         assert_eq!(seen, expected);
     }
 }

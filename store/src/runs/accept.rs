@@ -231,10 +231,7 @@ const INSERT_POSTGRES: &str = insert_sql!(lease_until_postgres!("$11"));
 const INSERT_SQLITE: &str = insert_sql!("NULL");
 
 async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lease: Lease) -> Result<()> {
-    let sql = match connection {
-        Connection::Postgres(_) => INSERT_POSTGRES,
-        Connection::Sqlite(_) => INSERT_SQLITE,
-    };
+    let sql = connection.sql(INSERT_POSTGRES, INSERT_SQLITE);
     on!(connection, c => {
         sqlx::query(sql)
         .bind(run.id.uuid())

@@ -102,10 +102,7 @@ pub async fn claim(connection: &mut Connection, claim: Claim) -> Result<Vec<Assi
 }
 
 async fn claim_within(connection: &mut Connection, claim: Claim) -> Result<Vec<Assignment>> {
-    let sql = match connection {
-        Connection::Postgres(_) => CLAIM_POSTGRES,
-        Connection::Sqlite(_) => CLAIM_SQLITE,
-    };
+    let sql = connection.sql(CLAIM_POSTGRES, CLAIM_SQLITE);
     let mut rows: Vec<ClaimedRow> = on!(&mut *connection, c => {
         sqlx::query_as(sql)
             .bind(claim.lease.owner.uuid())

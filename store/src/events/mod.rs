@@ -8,16 +8,14 @@
 //! the scenario's row before.
 
 use safire_domain::{
-    OperationId, ProjectId, RunId, ScenarioId, Timestamp, UserId,
+    ProjectId, RunId, ScenarioId, Timestamp, UserId,
     event::{Event, Kind, NewEvent, Place},
     lifecycle::StatusName,
     name::ZoneId,
-    operation::State,
-    scenario::{Pathway, Scenario},
     user::Access,
 };
 use serde_json::{Map, Value};
-use sqlx::{FromRow, QueryBuilder, types::Json};
+use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 use crate::{Connection, Error, Result, access::visible_owners, connection::on};
@@ -51,239 +49,10 @@ macro_rules! horizon_sqlite {
     };
 }
 
-macro_rules! append_sql {
-    ($place:expr) => {
-        concat!(
-            "INSERT INTO events (tx, n, at, kind, owner_id, project_id, scenario_id, run_id, operation_id,
-                                 status, version, body)
-             SELECT ",
-            $place,
-            ", $1, $2, $3, $4, $5, $6, $7, $8, $9, $10"
-        )
-    };
-}
+mod append;
 
-const APPEND_POSTGRES: &str = append_sql!(place_postgres!());
-const APPEND_SQLITE: &str = append_sql!(place_sqlite!());
-
-/// Stores an event; call it in the transaction that it tells of.
-pub async fn append(connection: &mut Connection, event: &NewEvent) -> Result<()> {
-    let sql = match connection {
-        Connection::Postgres(_) => APPEND_POSTGRES,
-        Connection::Sqlite(_) => APPEND_SQLITE,
-    };
-    on!(connection, c => {
-        sqlx::query(sql)
-            .bind(event.at)
-            .bind(event.kind.as_str())
-            .bind(event.owner.map(UserId::uuid))
-            .bind(event.project.map(ProjectId::uuid))
-            .bind(event.scenario.map(ScenarioId::uuid))
-            .bind(event.run.map(RunId::uuid))
-            .bind(event.operation)
-            .bind(event.status.map(StatusName::as_str))
-            .bind(event.version)
-            .bind(Json(&event.body))
-            .execute(c)
-            .await
-            .map(drop)
-    })?;
-    Ok(())
-}
-
-macro_rules! append_of_scenario_sql {
-    ($place:expr) => {
-        concat!(
-            "INSERT INTO events (tx, n, at, kind, owner_id, project_id, scenario_id, run_id, operation_id,
-                                 status, version, body)
-             SELECT ",
-            $place,
-            ", $1, $2, p.owner_id, p.id, s.id, $4, $4, s.status, s.version, $5
-             FROM scenarios s
-             JOIN projects p ON p.id = s.project_id
-             WHERE s.id = $3"
-        )
-    };
-}
-
-const APPEND_OF_SCENARIO_POSTGRES: &str = append_of_scenario_sql!(place_postgres!());
-const APPEND_OF_SCENARIO_SQLITE: &str = append_of_scenario_sql!(place_sqlite!());
-
-/// Stores an event of a scenario, as the transaction leaves its row: with owner, project, status and version.
-pub async fn append_of_scenario(
-    connection: &mut Connection,
-    kind: Kind,
-    scenario: ScenarioId,
-    run: Option<RunId>,
-    body: Map<String, Value>,
-    at: Timestamp,
-) -> Result<()> {
-    let sql = match connection {
-        Connection::Postgres(_) => APPEND_OF_SCENARIO_POSTGRES,
-        Connection::Sqlite(_) => APPEND_OF_SCENARIO_SQLITE,
-    };
-    on!(connection, c => {
-        sqlx::query(sql)
-            .bind(at)
-            .bind(kind.as_str())
-            .bind(scenario.uuid())
-            .bind(run.map(RunId::uuid))
-            .bind(Json(&body))
-            .execute(c)
-            .await
-            .map(drop)
-    })?;
-    Ok(())
-}
-
-/// Stores that scenarios were made, with what is told of each.
-pub(crate) async fn append_created(
-    connection: &mut Connection,
-    created: &[(&Scenario, Map<String, Value>)],
-) -> Result<()> {
-    let place = match connection {
-        Connection::Postgres(_) => concat!(place_postgres!(), " + "),
-        Connection::Sqlite(_) => concat!(place_sqlite!(), " + "),
-    };
-    on!(connection, c => {
-        let mut query = QueryBuilder::new(
-            "INSERT INTO events (tx, n, at, kind, owner_id, project_id, scenario_id, status, version, body) ",
-        );
-        query.push_values(created.iter().enumerate(), |mut row, (n, (scenario, told))| {
-            row.push(place)
-                .push_unseparated(n)
-                .push_bind(scenario.created_at)
-                .push_bind(Kind::Created.as_str())
-                .push("(SELECT p.owner_id FROM projects p WHERE p.id = ")
-                .push_bind_unseparated(scenario.project_id.uuid())
-                .push_unseparated(")")
-                .push_bind(scenario.project_id.uuid())
-                .push_bind(scenario.id.uuid())
-                .push_bind(scenario.status.name().as_str())
-                .push_bind(scenario.version)
-                .push_bind(Json(told));
-        });
-        query.build().execute(c).await.map(drop)
-    })?;
-    Ok(())
-}
-
-macro_rules! append_of_project_sql {
-    ($place:expr) => {
-        concat!(
-            "INSERT INTO events (tx, n, at, kind, owner_id, project_id, scenario_id, status, version, body)
-             SELECT ",
-            $place,
-            " - 1 + ROW_NUMBER() OVER (ORDER BY s.id), $1, $2, p.owner_id, p.id, s.id, s.status, s.version, $4
-             FROM scenarios s
-             JOIN projects p ON p.id = s.project_id
-             WHERE p.id = $3"
-        )
-    };
-}
-
-const APPEND_OF_PROJECT_POSTGRES: &str = append_of_project_sql!(place_postgres!());
-const APPEND_OF_PROJECT_SQLITE: &str = append_of_project_sql!(place_sqlite!());
-
-/// Stores the same event of every scenario of a project.
-pub(crate) async fn append_of_project(
-    connection: &mut Connection,
-    kind: Kind,
-    project: ProjectId,
-    at: Timestamp,
-) -> Result<()> {
-    let sql = match connection {
-        Connection::Postgres(_) => APPEND_OF_PROJECT_POSTGRES,
-        Connection::Sqlite(_) => APPEND_OF_PROJECT_SQLITE,
-    };
-    on!(connection, c => {
-        sqlx::query(sql)
-            .bind(at)
-            .bind(kind.as_str())
-            .bind(project.uuid())
-            .bind(Json(Map::<String, Value>::new()))
-            .execute(c)
-            .await
-            .map(drop)
-    })?;
-    Ok(())
-}
-
-macro_rules! append_completed_sql {
-    ($place:expr) => {
-        concat!(
-            "INSERT INTO events (tx, n, at, kind, owner_id, project_id, operation_id, body)
-             SELECT ",
-            $place,
-            ", $1, 'completed', p.owner_id, p.id, o.id, $2
-             FROM operations o
-             JOIN projects p ON p.id = o.project_id
-             WHERE o.id = $3"
-        )
-    };
-}
-
-const APPEND_COMPLETED_POSTGRES: &str = append_completed_sql!(place_postgres!());
-const APPEND_COMPLETED_SQLITE: &str = append_completed_sql!(place_sqlite!());
-
-/// Stores that an operation has ended, and in which state.
-pub(crate) async fn append_completed(
-    connection: &mut Connection,
-    operation: OperationId,
-    state: State,
-    at: Timestamp,
-) -> Result<()> {
-    let sql = match connection {
-        Connection::Postgres(_) => APPEND_COMPLETED_POSTGRES,
-        Connection::Sqlite(_) => APPEND_COMPLETED_SQLITE,
-    };
-    let told = Map::from_iter([("state".to_owned(), Value::from(state.as_str()))]);
-    on!(connection, c => {
-        sqlx::query(sql).bind(at).bind(Json(told)).bind(operation.uuid()).execute(c).await.map(drop)
-    })?;
-    Ok(())
-}
-
-macro_rules! append_stale_sql {
-    ($place:expr) => {
-        concat!(
-            "INSERT INTO events (tx, n, at, kind, owner_id, project_id, scenario_id, run_id, status, version, body)
-             SELECT ",
-            $place,
-            " - 1 + ROW_NUMBER() OVER (ORDER BY s.id),
-                    $1, 'stale', p.owner_id, p.id, s.id, s.run_id, s.status, s.version, $2
-             FROM scenarios s
-             JOIN projects p ON p.id = s.project_id
-             WHERE s.status = 'calculated' AND s.process = $3 AND s.feedstock = $4 AND s.country = $5
-               AND NOT EXISTS (
-                   SELECT 1 FROM events e
-                   WHERE e.kind = 'stale' AND e.scenario_id = s.id AND e.run_id = s.run_id)"
-        )
-    };
-}
-
-const APPEND_STALE_POSTGRES: &str = append_stale_sql!(place_postgres!());
-const APPEND_STALE_SQLITE: &str = append_stale_sql!(place_sqlite!());
-
-/// Tells, once for each result, that the defaults have changed from which it was calculated.
-pub(crate) async fn append_stale(connection: &mut Connection, pathway: &Pathway, at: Timestamp) -> Result<()> {
-    let sql = match connection {
-        Connection::Postgres(_) => APPEND_STALE_POSTGRES,
-        Connection::Sqlite(_) => APPEND_STALE_SQLITE,
-    };
-    on!(connection, c => {
-        sqlx::query(sql)
-            .bind(at)
-            .bind(Json(Map::<String, Value>::new()))
-            .bind(&pathway.process)
-            .bind(&pathway.feedstock)
-            .bind(&pathway.country)
-            .execute(c)
-            .await
-            .map(drop)
-    })?;
-    Ok(())
-}
+pub use append::{append, append_of_scenario};
+pub(crate) use append::{append_completed, append_created, append_of_project, append_stale};
 
 #[derive(FromRow)]
 struct Row {
@@ -357,10 +126,7 @@ const AFTER_SQLITE: &str = after_sql!(horizon_sqlite!());
 
 /// Up to `limit` events after a place that the user may see; all where no user is given.
 pub async fn after(connection: &mut Connection, access: Option<Access>, place: Place, limit: i64) -> Result<Batch> {
-    let sql = match connection {
-        Connection::Postgres(_) => AFTER_POSTGRES,
-        Connection::Sqlite(_) => AFTER_SQLITE,
-    };
+    let sql = connection.sql(AFTER_POSTGRES, AFTER_SQLITE);
     let rows: Vec<Row> = on!(connection, c => {
         sqlx::query_as(sql)
             .bind(access.map_or(Uuid::nil(), |access| access.user.uuid()))

@@ -1,0 +1,346 @@
+//! The actor: it follows the table of events and fills the subscribers' mailboxes.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use chrono::TimeDelta;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use safire_domain::{
+    RunId, UserId,
+    event::{About, Event, Place, ProgressMessage, Topic},
+    run::Advance,
+};
+use safire_store::{
+    events::{self, Batch},
+    hints::{self, Hint},
+    streams,
+};
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use super::{Events, Mailbox, Message, STALLED, STREAMS_PER_USER, Subscription, json, render};
+use crate::{database::DatabaseError, heartbeat::Hold, slot::Reply};
+
+/// How long events are kept for those who come again.
+const REPLAYED: TimeDelta = TimeDelta::hours(2);
+
+/// Events read at once.
+const WINDOW: i64 = 500;
+
+/// The table is read this often at most, and at least.
+const PACE: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_secs(1);
+
+/// How soon it is read again when a transaction that still runs holds events back.
+const HELD_BACK: Duration = Duration::from_millis(20);
+
+/// Runs whose progress is followed.
+const RUNS: i64 = 1000;
+
+/// How often old events are removed, and how many at once.
+const CLEAN_UP: Duration = Duration::from_secs(60);
+const REMOVED_AT_ONCE: i64 = 5000;
+
+/// What the actor is told.
+pub(super) enum Ask {
+    Join(Box<Subscription>, Reply<Option<Joined>>),
+    Leave(u64),
+    /// There may be new events; whether it was this process that wrote them.
+    Look {
+        own: bool,
+    },
+    Headed(Result<Place, DatabaseError>),
+    Read(Result<Batch, DatabaseError>),
+    /// Operations of this process have advanced.
+    Advanced,
+    /// Runs are being calculated, somewhere.
+    Running(Vec<(About, Advance)>),
+    Tick,
+    CleanUp,
+}
+
+pub(super) struct Joined {
+    pub(super) id: u64,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) place: Place,
+}
+
+pub(super) struct Teller {
+    events: Events,
+    hold: Hold,
+    published: bool,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// How far the table was read; nothing before it is known where it ends.
+    place: Option<Place>,
+    reading: bool,
+    /// Whether to read again when the answer is there.
+    again: bool,
+    /// Whether this process may have written what is read next.
+    own: bool,
+    subscribers: Subscribers,
+    /// Who waits until it is known where the table ends.
+    waiting: Vec<(Box<Subscription>, Reply<Option<Joined>>)>,
+    /// What the runs in motion are about.
+    runs: HashMap<RunId, About>,
+    /// Operations of this process, and when they last advanced.
+    own_operations: HashMap<Uuid, Instant>,
+    _woken: Option<AbortOnDropHandle<()>>,
+}
+
+/// All who are told. When the actor fails they are told so, and come again.
+#[derive(Default)]
+struct Subscribers {
+    last: u64,
+    all: HashMap<u64, (UserId, Arc<Mailbox>)>,
+}
+
+impl Drop for Subscribers {
+    fn drop(&mut self) {
+        self.all.values().for_each(|(_, mailbox)| mailbox.end());
+    }
+}
+
+impl Actor for Teller {
+    type Msg = Ask;
+    type State = State;
+    type Arguments = ();
+
+    async fn pre_start(&self, myself: ActorRef<Ask>, (): ()) -> Result<State, ActorProcessingErr> {
+        let woken = tokio::spawn(wake(self.events.clone(), self.hold.clone(), myself.clone()));
+        let mut state = State { _woken: Some(AbortOnDropHandle::new(woken)), ..State::default() };
+        self.count(&state);
+        self.look(&myself, &mut state);
+        myself.send_after(TICK, || Ask::Tick);
+        myself.send_after(CLEAN_UP, || Ask::CleanUp);
+        Ok(state)
+    }
+
+    async fn handle(&self, myself: ActorRef<Ask>, ask: Ask, state: &mut State) -> Result<(), ActorProcessingErr> {
+        self.events.context.pass("events");
+        match ask {
+            Ask::Join(subscription, reply) => self.join(state, subscription, reply),
+            Ask::Leave(id) => self.leave(state, id),
+            Ask::Look { own } => {
+                state.own |= own;
+                self.look(&myself, state);
+            }
+            Ask::Headed(Ok(place)) => self.begin(&myself, state, place),
+            Ask::Read(Ok(batch)) => self.tell(&myself, state, batch),
+            Ask::Headed(Err(error)) | Ask::Read(Err(error)) => {
+                state.reading = false;
+                tracing::debug!(%error, "events were not read");
+            }
+            Ask::Advanced => self.advance(state),
+            Ask::Running(running) => self.follow(state, running),
+            Ask::Tick => self.tick(&myself, state),
+            Ask::CleanUp => self.clean_up(&myself),
+        }
+        Ok(())
+    }
+}
+
+/// Wakes the actor when there may be something to tell.
+async fn wake(events: Events, hold: Hold, actor: ActorRef<Ask>) {
+    loop {
+        let ask = tokio::select! {
+            () = events.database.written() => Ask::Look { own: true },
+            () = hold.told() => Ask::Look { own: false },
+            () = events.latest.news.notified() => Ask::Advanced,
+        };
+        let _ = actor.cast(ask);
+        tokio::time::sleep(PACE).await;
+    }
+}
+
+impl Teller {
+    pub(super) fn new(events: &Events, hold: &Hold, published: bool) -> Self {
+        Self { events: events.clone(), hold: hold.clone(), published }
+    }
+
+    fn join(&self, state: &mut State, subscription: Box<Subscription>, reply: Reply<Option<Joined>>) {
+        let Some(place) = state.place else { return state.waiting.push((subscription, reply)) };
+        let Subscription { viewer, filters, after } = *subscription;
+        let user = viewer.user;
+        if reply.is_abandoned() {
+            return;
+        }
+        if state.subscribers.all.values().filter(|(of, _)| *of == user).count() == STREAMS_PER_USER {
+            return reply.send(None);
+        }
+        let mailbox = Arc::new(Mailbox::new(viewer, filters, place, after.is_some()));
+        state.subscribers.last += 1;
+        let id = state.subscribers.last;
+        state.subscribers.all.insert(id, (user, Arc::clone(&mailbox)));
+        self.count(state);
+        reply.send(Some(Joined { id, mailbox, place: after.unwrap_or(place) }));
+    }
+
+    fn leave(&self, state: &mut State, id: u64) {
+        state.subscribers.all.remove(&id);
+        self.count(state);
+    }
+
+    fn count(&self, state: &State) {
+        self.events.figures.subscribers.store(state.subscribers.all.len(), Ordering::Relaxed);
+    }
+
+    /// Reads what is new, beside the actor, one window at a time.
+    fn look(&self, myself: &ActorRef<Ask>, state: &mut State) {
+        if state.reading {
+            state.again = true;
+            return;
+        }
+        (state.reading, state.again) = (true, false);
+        let (database, myself, place) = (self.events.database.clone(), myself.clone(), state.place);
+        tokio::spawn(async move {
+            let found = match place {
+                None => Ask::Headed(database.read(|c| Box::pin(events::head(c))).await),
+                Some(place) => Ask::Read(database.read(move |c| Box::pin(events::after(c, None, place, WINDOW))).await),
+            };
+            let _ = myself.cast(found);
+        });
+    }
+
+    fn begin(&self, myself: &ActorRef<Ask>, state: &mut State, place: Place) {
+        (state.place, state.reading) = (Some(place), false);
+        for (subscription, reply) in std::mem::take(&mut state.waiting) {
+            self.join(state, subscription, reply);
+        }
+        self.look(myself, state);
+    }
+
+    fn tell(&self, myself: &ActorRef<Ask>, state: &mut State, batch: Batch) {
+        state.reading = false;
+        if let Some(last) = batch.events.last() {
+            state.place = Some(last.place);
+            self.note(state, &batch.events);
+            let told: Vec<_> = batch.events.iter().map(|event| (event.about(), render(event))).collect();
+            for (_, mailbox) in state.subscribers.all.values() {
+                mailbox.tell(&told, last.place);
+            }
+            self.events.news.notify_one();
+            if std::mem::take(&mut state.own) {
+                self.hint();
+            }
+        }
+        if batch.held_back {
+            myself.send_after(HELD_BACK, || Ask::Look { own: false });
+        }
+        if state.again || batch.events.len() as i64 == WINDOW {
+            self.look(myself, state);
+        }
+    }
+
+    /// Notes the figures, and which runs are in motion.
+    fn note(&self, state: &mut State, events: &[Event]) {
+        let figures = &self.events.figures;
+        figures.events.fetch_add(events.len() as u64, Ordering::Relaxed);
+        for event in events {
+            let Some(run) = event.what.run else { continue };
+            if event.what.kind.topic() == Topic::OperationComplete {
+                state.runs.remove(&run);
+                state.own_operations.remove(&run.uuid());
+            } else {
+                state.runs.insert(run, event.about());
+            }
+        }
+        if let Some(newest) = events.last() {
+            let lag = self.events.context.clock.now() - newest.what.at;
+            figures.lag_ms.store(lag.num_milliseconds(), Ordering::Relaxed);
+        }
+    }
+
+    /// Tells other processes that there is something new.
+    fn hint(&self) {
+        let database = self.events.database.clone();
+        tokio::spawn(async move {
+            let sent = database.read(|c| Box::pin(hints::send(c, Hint::Events))).await;
+            if let Err(error) = sent {
+                tracing::debug!(%error, "other processes were not told of events");
+            }
+        });
+    }
+
+    /// Passes on how far this process's operations are.
+    fn advance(&self, state: &mut State) {
+        let latest = {
+            let mut updates = self.events.latest.updates.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *updates)
+        };
+        for (operation, (about, advance)) in latest {
+            // A run whose beginning was not told, or whose end was.
+            let Some(about) = about.or_else(|| state.runs.get(&operation.into()).cloned()) else { continue };
+            let about = About { topic: Some(Topic::ProgressUpdate), ..about };
+            state.own_operations.insert(operation, Instant::now());
+            self.update(state, operation, &about, &advance);
+        }
+    }
+
+    /// Passes on how far the runs of other processes are; of this process's the actors of the scenarios tell.
+    fn follow(&self, state: &mut State, running: Vec<(About, Advance)>) {
+        for (about, advance) in running {
+            let (Some(run), Some(operation)) = (about.run, about.operation) else { continue };
+            state.runs.insert(run, about.clone());
+            if !state.own_operations.contains_key(&operation) {
+                self.update(state, operation, &about, &advance);
+            }
+        }
+    }
+
+    fn update(&self, state: &State, operation: Uuid, about: &About, advance: &Advance) {
+        let message = ProgressMessage::new(about, advance, self.events.context.clock.now());
+        let message = Message { place: None, topic: Topic::ProgressUpdate, json: json(&message) };
+        for (_, mailbox) in state.subscribers.all.values() {
+            mailbox.progress(operation, about, &message);
+        }
+        self.events.figures.updates.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn tick(&self, myself: &ActorRef<Ask>, state: &mut State) {
+        myself.send_after(TICK, || Ask::Tick);
+        state.own_operations.retain(|_, advanced| advanced.elapsed() < 3 * TICK);
+        state.subscribers.all.retain(|_, (user, mailbox)| {
+            let stalls = mailbox.has_stalled(STALLED);
+            if stalls {
+                tracing::info!(user.id = %user, "a stream whose reader takes nothing is cut");
+                mailbox.end();
+                self.events.figures.cut.fetch_add(1, Ordering::Relaxed);
+            }
+            !stalls
+        });
+        self.count(state);
+        self.look(myself, state);
+        if !state.subscribers.all.is_empty() {
+            let (database, myself) = (self.events.database.clone(), myself.clone());
+            tokio::spawn(async move {
+                if let Ok(running) = database.read(|c| Box::pin(streams::running(c, RUNS))).await {
+                    let _ = myself.cast(Ask::Running(running));
+                }
+            });
+        }
+    }
+
+    /// Removes old events beside the actor, a piece at a time.
+    fn clean_up(&self, myself: &ActorRef<Ask>) {
+        myself.send_after(CLEAN_UP, || Ask::CleanUp);
+        let (database, published) = (self.events.database.clone(), self.published);
+        let until = self.events.context.clock.now() - REPLAYED;
+        tokio::spawn(async move {
+            loop {
+                let removed =
+                    database.write(move |c| Box::pin(events::remove_until(c, until, published, REMOVED_AT_ONCE))).await;
+                match removed {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(error) => return tracing::debug!(%error, "old events were not removed"),
+                }
+            }
+        });
+    }
+}
