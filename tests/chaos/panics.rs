@@ -19,6 +19,7 @@ use safire::{
     service::{Parts, Service},
 };
 use safire_actors::Faults;
+use serde_json::Value;
 
 use crate::{
     driver::{Hand, Reply, of_capacity},
@@ -89,7 +90,8 @@ async fn works(ana: Hand, plant: String, mut rng: StdRng, until: Instant) -> Vec
             4..8 => ana.ask(Method::GET, "/master-data", None, None).await,
             _ => ana.ask(Method::GET, &path, None, None).await,
         };
-        replies.push(reply);
+        // What was told would fill the memory.
+        replies.push(Reply { json: Value::Null, ..reply });
         // Without a pause all would wait for the one writer of SQLite.
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..400))).await;
     }

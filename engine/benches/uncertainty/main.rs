@@ -71,7 +71,7 @@ fn speed(inputs: &Inputs) {
     let rate = |seconds: f64| 1e-6 / seconds;
     println!("Monte Carlo, 8 inputs, 5 metrics: {:.1} M samples/s", rate(of(|round| round.0)));
     println!("the same by hand: {:.1} M samples/s", rate(of(|round| round.1)));
-    println!("engine / by hand: {:.2}", of(|round| round.1 / round.0));
+    println!("engine / by hand: {:.3}", of(|round| round.1 / round.0));
     if rounds.iter().all(|round| round.2.is_some()) {
         println!("numpy in blocks of 8,192: {:.2} M samples/s", rate(of(|round| round.2.unwrap_or(f64::NAN))));
         println!("engine / numpy: {:.1}", of(|round| round.2.unwrap_or(f64::NAN) / round.0));

@@ -9,9 +9,9 @@ pub(crate) const BINS: usize = 8192;
 ///
 /// # Formula
 ///
-/// With `t = (x − c) / s`, the bin is `⌊BINS/2 · (1 + t / (1 + |t|))⌋`: no value is too large or too small. With c the
-/// median and s the distance of the quartiles, a bin is `2s / BINS · (1 + |t|)²` wide: 2.4e-4 · s at the median and
-/// 1.2e-3 · s at the 5th and 95th percentile of a normal distribution.
+/// With `t = (x − c) / s`, c the median and s the distance of the quartiles, seven eighths of the bins are equally wide,
+/// 1.1e-3 · s, and reach to |t| = 4, beyond which lies one of 15 million numbers of a normal distribution. The others
+/// reach to infinity: the share `u / (4 + u)` of them lies below `u = |t| − 4`, so that no value is too large.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Grid {
     /// Around a centre, with a scale.
@@ -21,6 +21,9 @@ pub(crate) enum Grid {
 }
 
 const HALF: f64 = BINS as f64 / 2.0;
+/// Distances up to which bins are equally wide, and how many there are of them on either side.
+const REACH: f64 = 4.0;
+const EVEN: f64 = HALF * 7.0 / 8.0;
 
 impl Grid {
     /// The grid for values like these, which are reordered.
@@ -59,7 +62,10 @@ impl Grid {
             Self::Around { .. } => {
                 for i in 0..TILE {
                     let t = distances[i] as f32;
-                    bins[i] = bin(t, (HALF as f32).mul_add(t / (1.0 + t.abs()), HALF as f32));
+                    let beyond = t.abs() - REACH as f32;
+                    let outer = ((HALF - EVEN) as f32).mul_add(beyond / (REACH as f32 + beyond), EVEN as f32);
+                    let place = if beyond > 0.0 { HALF as f32 + outer.copysign(t) } else { near(t) };
+                    bins[i] = bin(t, place);
                 }
             }
             Self::Whole => {
@@ -68,6 +74,16 @@ impl Grid {
                     bins[i] = bin(t, t + 0.5);
                 }
             }
+        }
+        bins
+    }
+
+    /// The bins of distances all of which [`are_near`].
+    #[inline(always)]
+    pub fn bins_nearby(distances: &Column) -> [u16; TILE] {
+        let mut bins = [0; TILE];
+        for i in 0..TILE {
+            bins[i] = last_bits(near(distances[i] as f32) - 0.5);
         }
         bins
     }
@@ -89,12 +105,27 @@ impl Grid {
     pub fn edge(&self, bin: usize) -> f64 {
         match *self {
             Self::Around { centre, scale } => {
-                let y = bin as f64 / HALF - 1.0;
-                centre + scale * (y / (1.0 - y.abs()))
+                let place = bin as f64 - HALF;
+                let outer = (place.abs() - EVEN) / (HALF - EVEN);
+                let t = if outer > 0.0 { REACH + REACH * outer / (1.0 - outer) } else { place.abs() * REACH / EVEN };
+                centre + scale * t.copysign(place)
             }
             Self::Whole => bin as f64,
         }
     }
+}
+
+/// Whether no distance is absent or beyond the bins that are equally wide.
+#[inline(always)]
+pub(crate) fn are_near(distances: &Column) -> bool {
+    // Less, so that the uppermost is within the bins, too.
+    let far = distances.iter().map(|t| u64::from(!(t.abs() < REACH)));
+    far.fold(0, |all, one| all | one) == 0
+}
+
+#[inline(always)]
+fn near(t: f32) -> f32 {
+    t.mul_add((EVEN / REACH) as f32, HALF as f32)
 }
 
 /// The whole part of a place, as the last bits of a number in which one is the last bit.
@@ -103,14 +134,19 @@ impl Grid {
 #[inline(always)]
 fn bin(distance: f32, place: f32) -> u16 {
     const LAST: f32 = BINS as f32 - 1.0;
-    const TWO_TO_23: f32 = 8_388_608.0;
     let floor = place - 0.5;
     let floor = if floor > 0.0 { floor } else { 0.0 };
     let floor = if floor < LAST { floor } else { LAST };
     // Infinity is a distance beyond single precision.
     let floor = if distance == f32::INFINITY { LAST } else { floor };
     let known = if distance.is_nan() { BINS as f32 } else { floor };
-    (known + TWO_TO_23).to_bits() as u16
+    last_bits(known)
+}
+
+#[inline(always)]
+fn last_bits(whole: f32) -> u16 {
+    const TWO_TO_23: f32 = 8_388_608.0;
+    (whole + TWO_TO_23).to_bits() as u16
 }
 
 #[cfg(test)]

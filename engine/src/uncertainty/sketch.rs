@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-use super::grid::{BINS, Grid};
+use super::grid::{BINS, Grid, are_near};
 use crate::lanes::{Column, TILE};
 
 /// Partial sums, so that sums over a column need no order but that of the lanes.
@@ -38,14 +38,14 @@ impl Moments {
         }
     }
 
+    /// Takes in values; the distance of one that is absent is 0.
     #[inline(always)]
     fn take(&mut self, values: &Column, distances: &Column) {
         let Self { mut sums, mut squares, mut least, mut greatest, .. } = *self;
         let mut negative = [0; SUMS];
         for start in (0..TILE).step_by(SUMS) {
             for lane in 0..SUMS {
-                let (value, distance) = (values[start + lane], distances[start + lane]);
-                let t = if distance.is_nan() { 0.0 } else { distance };
+                let (value, t) = (values[start + lane], distances[start + lane]);
                 sums[lane] += t;
                 squares[lane] = t.mul_add(t, squares[lane]);
                 least[lane] = if value < least[lane] { value } else { least[lane] };
@@ -68,11 +68,12 @@ impl Slots {
     const COUNT: usize = BINS + 1 + (Self::SPREAD * (Self::TURNS - 1)) as usize;
 
     #[inline(always)]
-    fn of(bins: &mut [u16; TILE]) {
+    fn of(mut bins: [u16; TILE]) -> [u16; TILE] {
         for (sample, bin) in bins.iter_mut().enumerate() {
             let spread = bin.wrapping_mul(Self::TURNS) + sample as u16 % Self::TURNS;
             *bin = if *bin < Self::SPREAD { spread } else { *bin + Self::SPREAD * (Self::TURNS - 1) };
         }
+        bins
     }
 
     /// The counts of the bins.
@@ -93,12 +94,19 @@ impl ChunkSketch {
     #[inline(always)]
     pub fn take(&mut self, values: &Column) {
         let distances = self.grid.distances(values);
-        let mut bins = self.grid.bins(&distances);
-        if self.grid == Grid::Whole {
-            Slots::of(&mut bins);
-        } else {
-            self.moments.take(values, &distances);
-        }
+        let bins = match self.grid {
+            Grid::Whole => Slots::of(self.grid.bins(&distances)),
+            Grid::Around { .. } if are_near(&distances) => {
+                self.moments.take(values, &distances);
+                Grid::bins_nearby(&distances)
+            }
+            Grid::Around { .. } => {
+                let mut present = distances;
+                present.iter_mut().for_each(|t| *t = if t.is_nan() { 0.0 } else { *t });
+                self.moments.take(values, &present);
+                self.grid.bins(&distances)
+            }
+        };
         let counts = &mut self.counts[..];
         for bin in bins {
             counts[usize::from(bin)] += 1;
