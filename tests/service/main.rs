@@ -17,6 +17,7 @@ mod contributions;
 mod description;
 mod details;
 mod drain;
+mod endurance;
 mod events;
 mod faults;
 mod feed;
