@@ -23,6 +23,7 @@ mod faults;
 mod feed;
 mod files;
 mod health;
+mod import_events;
 mod imports;
 mod injection;
 mod keys;
