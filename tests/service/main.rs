@@ -8,6 +8,7 @@ mod backup;
 mod batch;
 mod bodies;
 mod breakeven;
+mod broker;
 mod calculation;
 mod cli;
 mod client;
