@@ -269,14 +269,14 @@ impl Teller {
         let figures = &self.events.figures;
         figures.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         for event in events {
-            match (event.what.kind.topic(), event.what.operation, event.what.run) {
-                (Topic::OperationComplete, Some(operation), _) => {
-                    state.runs.remove(&operation.into());
-                    state.own_operations.remove(&operation);
-                    state.ended.insert(operation, Instant::now());
-                }
-                (_, _, Some(run)) => drop(state.runs.insert(run, event.about())),
-                _ => {}
+            // Whatever is told of a run later, as that its result is stale, is of no operation.
+            let Some(operation) = event.what.operation else { continue };
+            if event.what.kind.topic() == Topic::OperationComplete {
+                state.runs.remove(&operation.into());
+                state.own_operations.remove(&operation);
+                state.ended.insert(operation, Instant::now());
+            } else if let Some(run) = event.what.run {
+                state.runs.insert(run, event.about());
             }
         }
         if let Some(newest) = events.last() {
