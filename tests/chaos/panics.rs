@@ -65,6 +65,8 @@ async fn service(world: &World, faults: Arc<OneInAHundred>) -> Service {
     let mut config = Config { data_dir: world.files.path().to_owned(), limits: Limits::OFF, ..Config::default() };
     config.database.url = SecretUrl::from(world.url());
     config.http.port = 0;
+    // Nobody's connection is to be closed for idleness just when a request is sent on it.
+    config.http.header_timeout_ms = 60_000;
     config.metrics.port = 0;
     config.auth.jwt_secret = Some(SECRET.into());
     config.auth.argon2_memory_kib = 64;
