@@ -1,8 +1,9 @@
 //! What an import of 100,000 rows costs others: pages of users, asked for at a steady rate, before and during it, and
-//! the memory of the process.
+//! the memory of the process; also when each row is calculated.
 //!
 //! Each server is a process of its own, with its defaults but the rate limits. A latency is counted from when the
-//! request was due. PostgreSQL is the one of `DATABASE_URL`.
+//! request was due. PostgreSQL is the one of `DATABASE_URL`. With `calculated` as an argument only those imports are
+//! measured whose rows are calculated.
 
 use std::{
     fmt::Write as _,
@@ -30,9 +31,13 @@ const ADMIN: (&str, &str) = ("admin@safire.local", "the administrator's password
 
 #[tokio::main]
 async fn main() {
-    measure("SQLite", "CSV", &TestDatabase::sqlite(), table()).await;
-    measure("SQLite", "XLSX", &TestDatabase::sqlite(), workbook()).await;
-    measure("PostgreSQL", "CSV", &TestDatabase::postgres().await, table()).await;
+    if std::env::args().all(|argument| argument != "calculated") {
+        measure("SQLite", "CSV", &TestDatabase::sqlite(), table(), false).await;
+        measure("SQLite", "XLSX", &TestDatabase::sqlite(), workbook(), false).await;
+        measure("PostgreSQL", "CSV", &TestDatabase::postgres().await, table(), false).await;
+    }
+    measure("SQLite", "CSV", &TestDatabase::sqlite(), table(), true).await;
+    measure("PostgreSQL", "CSV", &TestDatabase::postgres().await, table(), true).await;
 }
 
 fn table() -> Vec<u8> {
@@ -61,7 +66,7 @@ fn workbook() -> Vec<u8> {
     book.save_to_buffer().expect("a workbook")
 }
 
-async fn measure(engine: &str, format: &str, database: &TestDatabase, file: Vec<u8>) {
+async fn measure(engine: &str, format: &str, database: &TestDatabase, file: Vec<u8>, calculate: bool) {
     let files = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start(files.path(), database);
     let admin = server.sign_in().await;
@@ -78,14 +83,16 @@ async fn measure(engine: &str, format: &str, database: &TestDatabase, file: Vec<
     let asking = Asking::begin(&server, &admin);
     let size = file.len();
     let begun = Instant::now();
-    let (ended, peak) = server.import(&admin, &project, file).await;
+    let (ended, peak) = server.import(&admin, &project, file, calculate).await;
     let took = begun.elapsed();
     let busy = asking.end().await;
     assert_eq!(ended["created"], ROWS, "{ended}");
+    assert_eq!(ended["calculated"], if calculate { ROWS } else { 0 }, "{ended}");
     let ms = |latencies: &[Duration], share: f64| {
         latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3
     };
-    println!("{engine}, {format} of {:.1} MB, {ROWS} rows in {:.1} s:", size as f64 / 1e6, took.as_secs_f64());
+    let what = if calculate { "rows made and calculated" } else { "rows made" };
+    println!("{engine}, {format} of {:.1} MB, {ROWS} {what} in {:.1} s:", size as f64 / 1e6, took.as_secs_f64());
     println!("  /users idle:   p50 {:.2} ms, p99 {:.2} ms ({} requests)", ms(&idle, 0.5), ms(&idle, 0.99), idle.len());
     println!("  /users during: p50 {:.2} ms, p99 {:.2} ms ({} requests)", ms(&busy, 0.5), ms(&busy, 0.99), busy.len());
     println!("  p99 during / idle: {:.2}", ms(&busy, 0.99) / ms(&idle, 0.99));
@@ -189,13 +196,13 @@ impl Server {
     }
 
     /// Imports a file; how that ended, and the most memory meanwhile.
-    async fn import(&self, token: &str, project: &str, file: Vec<u8>) -> (Value, f64) {
+    async fn import(&self, token: &str, project: &str, file: Vec<u8>, calculate: bool) -> (Value, f64) {
         let head = b"--limit\r\nContent-Disposition: form-data; name=\"file\"; filename=\"plants\"\r\n\r\n";
         let form = [&head[..], &file, b"\r\n--limit--\r\n"].concat();
         drop(file);
-        let request = self.http.post(self.url(&format!("/projects/{project}/import"))).bearer_auth(token);
+        let request = self.http.post(self.url(&format!("/projects/{project}/import?calculate={calculate}")));
         let kind = "multipart/form-data; boundary=limit";
-        let sending = tokio::spawn(request.header("content-type", kind).body(form).send());
+        let sending = tokio::spawn(request.bearer_auth(token).header("content-type", kind).body(form).send());
         let mut peak = self.resident();
         while !sending.is_finished() {
             peak = peak.max(self.resident());

@@ -81,7 +81,8 @@ impl System {
         });
         let (scenarios, child) = Scenarios::new(settings.scenarios, context, &database, &calculations, &hold, &events);
         children.push(child);
-        let (imports, child) = Imports::new(&settings.imports, context, &database, &calculations, &scenarios, &hold);
+        let (imports, child) =
+            Imports::new(&settings.imports, context, &database, &calculations, &scenarios, &events, &hold);
         children.push(child);
 
         let exhausted = CancellationToken::new();

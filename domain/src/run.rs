@@ -48,14 +48,14 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
 }
 
-/// How far a run is.
+/// How far a run, or another operation, is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Advance {
     /// What is being done.
     pub stage: String,
-    /// Evaluations of the base analysis done.
+    /// Pieces of work done; of a run, evaluations of the base analysis.
     pub done: i64,
-    /// Evaluations in all.
+    /// Pieces of work in all.
     pub total: i64,
     /// When it was begun.
     pub started_at: Timestamp,

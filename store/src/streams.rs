@@ -68,7 +68,7 @@ pub async fn viewer(
     Ok(Some(Viewer { user, role, zone: zone_of(zone)? }))
 }
 
-fn zone_of(id: Option<String>) -> Result<Option<ZoneId>> {
+pub(crate) fn zone_of(id: Option<String>) -> Result<Option<ZoneId>> {
     id.map(|id| id.parse()).transpose().map_err(|e| Error::corrupt("users", e))
 }
 

@@ -202,6 +202,21 @@ on_both_engines! {
         assert!(new.len() == 1 && new[0].place > all[4].place, "{new:?}");
     }
 
+    async fn of_too_many_that_wait_to_be_published_the_oldest_are_given_up(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        for _ in 0..5 {
+            append(&mut c, Kind::Alerted).await;
+        }
+        let all = all_after(&mut c, None, NOWHERE).await;
+        assert!(!events::bound_unpublished(&mut c, 5).await.unwrap());
+        assert_eq!(events::mark(&mut c, Mark::Published).await.unwrap(), NOWHERE);
+        assert!(events::bound_unpublished(&mut c, 3).await.unwrap());
+        assert_eq!(events::mark(&mut c, Mark::Published).await.unwrap(), all[1].place);
+        assert_eq!(events::unpublished(&mut c, 100).await.unwrap(), 3);
+        assert!(!events::bound_unpublished(&mut c, 3).await.unwrap());
+        assert_eq!(all_after(&mut c, None, NOWHERE).await, all, "whoever comes again is told them nevertheless");
+    }
+
     async fn writers_hide_nothing_from_a_reader_who_follows(database: &TestDatabase) {
         // Where they take turns, many would only wait.
         let several: i64 = match database.prepared().await {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use safire_domain::{
     NodeId, OperationId,
     engine::Failure,
@@ -12,7 +13,7 @@ use safire_domain::{
 use safire_store::{
     Connection, Window,
     idempotency::Once,
-    operations::{self, Advanced, Cancelled, Claim, Grip, Made, New, Next, Outcome},
+    operations::{self, Advanced, Ahead, Cancelled, Claim, Grip, Made, New, Next, Outcome, Settled},
     projects,
     runs::Lease,
     scenarios, users,
@@ -65,7 +66,7 @@ fn node() -> NodeId {
 
 /// What a chunk of one row becomes.
 fn made(world: &World, position: i64) -> Made {
-    Made { position, created: vec![(position + 2, scenario(&world.project))], refused: Vec::new() }
+    Made { position, created: vec![(position + 2, scenario(&world.project))], refused: Vec::new(), at: now() }
 }
 
 async fn scenarios(c: &mut Connection, world: &World) -> i64 {
@@ -80,7 +81,8 @@ on_both_engines! {
         let stale = claim(&mut c, first, Duration::ZERO).await[0];
         let grip = claim(&mut c, second, LONG).await[0];
         assert_eq!((stale.attempt, grip.attempt, grip.operation), (1, 2, world.operation));
-        let (access, next) = operations::next(&mut c, grip, 8).await.unwrap().expect("it is held");
+        let Ahead { access, advance, next, .. } = operations::next(&mut c, grip, 8).await.unwrap().expect("it is held");
+        assert_eq!(advance.map(|advance| (advance.done, advance.total)), Some((0, 4)));
         let Next::Chunk(chunk) = next else { panic!("no chunk: {next:?}") };
         assert_eq!((chunk.position, chunk.content.as_slice(), access), (0, &[0, 0, 255][..], world.access));
         assert!(operations::next(&mut c, stale, 8).await.unwrap().is_none());
@@ -96,13 +98,14 @@ on_both_engines! {
         assert_eq!(scenarios(&mut c, &world).await, 1);
         assert_eq!(advance(&mut c, grip, 1).await, Advanced::Yes);
 
-        let (_, next) = operations::next(&mut c, grip, 8).await.unwrap().unwrap();
+        let Ahead { next, .. } = operations::next(&mut c, grip, 8).await.unwrap().unwrap();
         let Next::Scenarios(found) = next else { panic!("no scenarios: {next:?}") };
         assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3]);
-        assert!(!operations::settle(&mut c, stale, 3, 2, 0).await.unwrap());
-        assert!(operations::settle(&mut c, grip, 3, 1, 1).await.unwrap());
-        assert!(!operations::settle(&mut c, grip, 3, 1, 1).await.unwrap(), "it was settled");
-        assert!(matches!(operations::next(&mut c, grip, 8).await.unwrap(), Some((_, Next::Nothing))));
+        let settled = Settled { line: 3, calculated: 1, not_calculated: 1, at: now() };
+        assert!(!operations::settle(&mut c, stale, settled).await.unwrap());
+        assert!(operations::settle(&mut c, grip, settled).await.unwrap());
+        assert!(!operations::settle(&mut c, grip, settled).await.unwrap(), "it was settled");
+        assert!(matches!(operations::next(&mut c, grip, 8).await.unwrap(), Some(Ahead { next: Next::Nothing, .. })));
         assert!(!operations::finish(&mut c, stale, Ok(()), now()).await.unwrap());
         assert!(operations::finish(&mut c, grip, Ok(()), now()).await.unwrap());
         let ended = operations::find(&mut c, world.access, world.operation).await.unwrap().unwrap();
@@ -157,7 +160,7 @@ on_both_engines! {
         let world = import(&mut c, 2).await;
         let grip = claim(&mut c, node(), LONG).await[0];
         let faults = vec![Fault { column: None, pointer: "/name".into(), code: "required".into(), message: "m".into() }];
-        let refused = Made { position: 0, created: Vec::new(), refused: vec![(2, faults.clone())] };
+        let refused = Made { position: 0, created: Vec::new(), refused: vec![(2, faults.clone())], at: now() };
         assert_eq!(operations::advance(&mut c, grip, world.access, refused).await.unwrap(), Advanced::Yes);
         let stranger = analyst();
         users::insert(&mut c, &stranger, None).await.unwrap();
@@ -173,6 +176,38 @@ on_both_engines! {
             assert_eq!(rows, [(2, Outcome::Refused(faults.clone()))]);
         }
         assert_eq!(operations::rows(&mut c, world.operation, Some(false), window).await.unwrap(), []);
+    }
+
+    async fn what_ended_long_ago_is_removed_a_piece_at_a_time_and_nothing_else(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        let (old, new, going) = (import(&mut c, 5).await, import(&mut c, 1).await, import(&mut c, 1).await);
+        let grips = claim(&mut c, node(), LONG).await;
+        for (world, chunks) in [(&old, 5), (&new, 1), (&going, 1)] {
+            let grip = *grips.iter().find(|grip| grip.operation == world.operation).unwrap();
+            for position in 0..chunks {
+                let advanced = operations::advance(&mut c, grip, world.access, made(world, position)).await.unwrap();
+                assert_eq!(advanced, Advanced::Yes);
+            }
+            let at = if world.operation == old.operation { now() - TimeDelta::days(2) } else { now() };
+            if world.operation != going.operation {
+                assert!(operations::finish(&mut c, grip, Ok(()), at).await.unwrap());
+            }
+        }
+        let mut pieces = Vec::new();
+        loop {
+            match operations::remove_until(&mut c, now() - TimeDelta::days(1), 2).await.unwrap() {
+                0 => break,
+                removed => pieces.push(removed),
+            }
+        }
+        assert_eq!(pieces, [2, 2, 2], "five rows and their operation");
+        let window = Window { after: None, skip: 0, limit: 10 };
+        for (world, kept) in [(&old, false), (&new, true), (&going, true)] {
+            assert_eq!(operations::find(&mut c, world.access, world.operation).await.unwrap().is_some(), kept);
+            let rows = operations::rows(&mut c, world.operation, None, window).await.unwrap();
+            assert_eq!(rows.len(), usize::from(kept));
+        }
+        assert_eq!(scenarios(&mut c, &old).await, 5, "what was made stays");
     }
 
     async fn who_may_no_longer_change_the_project_makes_nothing_more(database: &TestDatabase) {

@@ -99,6 +99,35 @@ struct Scenario {
     run_id: Option<Uuid>,
 }
 
+/// A step that a transaction took through a partition of what is taken in.
+#[derive(sqlx::FromRow)]
+pub struct FeedStep {
+    pub topic: String,
+    pub part: i64,
+    pub since: i64,
+    pub next: i64,
+}
+
+const STEPS: &str = "CREATE TABLE audit_steps (topic TEXT NOT NULL, part BIGINT NOT NULL, since BIGINT NOT NULL,
+                                               next BIGINT NOT NULL);";
+
+const AUDIT_FEED_POSTGRES: &str = "
+CREATE FUNCTION audit_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO audit_steps VALUES (NEW.topic, NEW.part, OLD.next, NEW.next);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER audit_step AFTER UPDATE ON feed_offsets
+FOR EACH ROW WHEN (NEW.next <> OLD.next) EXECUTE FUNCTION audit_step();
+";
+
+const AUDIT_FEED_SQLITE: &str = "
+CREATE TRIGGER audit_step AFTER UPDATE ON feed_offsets WHEN NEW.next <> OLD.next
+BEGIN
+    INSERT INTO audit_steps VALUES (NEW.topic, NEW.part, OLD.next, NEW.next);
+END;
+";
+
 /// What was found when nothing was wrong.
 #[derive(Debug)]
 pub struct Figures {
@@ -136,6 +165,50 @@ impl World {
             Db::Sqlite(mut c) => sqlx::raw_sql(AUDIT_SQLITE).execute(&mut c).await.map(drop),
         }
         .expect("the triggers can be made");
+    }
+
+    /// Has the database write down how far messages are taken in, step by step.
+    pub async fn audit_feed(&self) {
+        match self.database().await {
+            Db::Postgres(mut c) => {
+                sqlx::raw_sql(AssertSqlSafe(format!("{STEPS}{AUDIT_FEED_POSTGRES}"))).execute(&mut c).await.map(drop)
+            }
+            Db::Sqlite(mut c) => {
+                sqlx::raw_sql(AssertSqlSafe(format!("{STEPS}{AUDIT_FEED_SQLITE}"))).execute(&mut c).await.map(drop)
+            }
+        }
+        .expect("the triggers can be made");
+    }
+
+    pub async fn feed_steps(&self) -> Vec<FeedStep> {
+        let mut db = self.database().await;
+        let steps =
+            on!(&mut db, c => sqlx::query_as("SELECT topic, part, since, next FROM audit_steps").fetch_all(c).await);
+        steps.expect("the steps can be read")
+    }
+
+    /// The alerts that were told, as they came.
+    pub async fn alerts(&self) -> Vec<Value> {
+        let mut db = self.database().await;
+        let bodies: Vec<String> = on!(&mut db, c => sqlx::query_scalar(
+            "SELECT CAST(body AS TEXT) FROM events WHERE kind = 'alerted'"
+        ).fetch_all(c).await)
+        .expect("the alerts can be read");
+        bodies.iter().map(|body| serde_json::from_str(body).expect("JSON")).collect()
+    }
+
+    /// The ids of each scenario's events, in their order.
+    pub async fn events_of_scenarios(&self) -> HashMap<String, Vec<String>> {
+        let mut db = self.database().await;
+        let events: Vec<(i64, i64, Uuid)> = on!(&mut db, c => sqlx::query_as(
+            "SELECT tx, n, scenario_id FROM events WHERE scenario_id IS NOT NULL ORDER BY tx, n"
+        ).fetch_all(c).await)
+        .expect("the events can be read");
+        let mut of = HashMap::<String, Vec<String>>::new();
+        for (tx, n, scenario) in events {
+            of.entry(scenario.to_string()).or_default().push(format!("{tx}-{n}"));
+        }
+        of
     }
 
     /// How many runs are in motion.

@@ -113,6 +113,18 @@ impl Hand {
         }
     }
 
+    /// Sends a file to be imported and calculated; returns the operation.
+    pub async fn import(&self, project: &str, file: &str) -> String {
+        let form = format!(
+            "--limit\r\nContent-Disposition: form-data; name=\"file\"; filename=\"plants.csv\"\r\n\r\n{file}\r\n--limit--\r\n"
+        );
+        let url = format!("{}/api/v1/projects/{project}/import?calculate=true", self.bases[0]);
+        let request = self.http.post(url).header("content-type", "multipart/form-data; boundary=limit").body(form);
+        let reply = receive(request.bearer_auth(self.token.as_deref().unwrap_or_default()), Instant::now()).await;
+        assert_eq!(reply.status, Some(202), "{reply:?}");
+        text(&reply.json, "id").expect("an id")
+    }
+
     /// Gives the scenario new inputs and has it calculated; the reply is that of the last request sent.
     pub async fn recalculate(&self, scenario: &str, capacity: f64, key: Option<&str>) -> Reply {
         let edited =

@@ -41,6 +41,13 @@ impl Place {
         ("127.0.0.1", self.port)
     }
 
+    /// The same place with another setting.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let others = self.settings.iter().filter(|(known, _)| known != name).cloned();
+        let settings = others.chain([(name.to_owned(), value.to_owned())]).collect();
+        Self { port: self.port, directory: self.directory.clone(), settings, within: self.within.clone() }
+    }
+
     /// Starts the program; it need not be ready yet.
     pub fn start(&self) -> Server {
         // A write beyond a limit is to fail, not to kill the process.

@@ -150,10 +150,14 @@ impl World {
         nobody.with_token(token["access_token"].as_str().expect("a token"))
     }
 
+    /// A new project.
+    pub async fn project(&self, ana: &Hand) -> String {
+        id(&ana.must(Method::POST, "/projects", Some(json!({ "name": "Plants" })), 201).await)
+    }
+
     /// So many drafts of the worked case in a new project.
     pub async fn plants(&self, ana: &Hand, count: usize) -> Vec<String> {
-        let id = |json: &Value| json["id"].as_str().expect("an id").to_owned();
-        let project = id(&ana.must(Method::POST, "/projects", Some(json!({ "name": "Plants" })), 201).await);
+        let project = self.project(ana).await;
         let draft = json!({ "name": "A plant", "process": "HEFA", "feedstock": "UCO", "country": "USA" });
         let path = format!("/projects/{project}/scenarios");
         let mut all = Vec::with_capacity(count);
@@ -162,4 +166,8 @@ impl World {
         }
         all
     }
+}
+
+fn id(json: &Value) -> String {
+    json["id"].as_str().expect("an id").to_owned()
 }

@@ -11,9 +11,8 @@ use safire_test_support::{TestDatabase, TestRedis, now, on_both_engines};
 use serde_json::json;
 
 use crate::{
-    app::{ADMIN, Client, ENDLESS, PANICS, PASSWORD, TestApp, of_capacity},
+    app::{ENDLESS, PANICS, PASSWORD, TestApp, of_capacity},
     live::{Sse, Told},
-    process::Server,
     users::{make_member, make_zone},
 };
 
@@ -131,22 +130,6 @@ on_both_engines! {
         let last = owner.scenario(&project, of_capacity(1000.0)).await;
         all[owners].until(&last).await;
         assert!(!all[mates].has_been_told(&last).await, "somebody outside is told");
-        app.stop().await;
-    }
-
-    async fn an_import_tells_of_its_scenarios_and_of_its_end(database: &TestDatabase) {
-        let app = TestApp::start(database).await;
-        let ana = app.register().await;
-        let project = ana.project().await;
-        let mut sse = Sse::open(&ana, &format!("/events?project={project}")).await;
-        let rows: String = (0..300).map(|n| format!("Plant {n},HEFA,UCO,USA\r\n")).collect();
-        let table = format!("name,process,feedstock,country\r\n{rows}");
-        let operation = crate::app::id(&ana.import(&project, table.as_bytes(), "").await.is(202));
-        let told = next(&mut sse, 301).await;
-        assert!(told[..300].iter().all(|told| told.event().0 == "created"));
-        let end = &told[300].data;
-        assert_eq!((&end["event"], &end["operation_id"]), (&json!("completed"), &json!(operation)));
-        assert_eq!((end["type"].as_str(), &end["data"]["state"]), (Some("operation_complete"), &json!("succeeded")));
         app.stop().await;
     }
 
@@ -324,117 +307,4 @@ async fn replicas_tell_of_what_happens_at_the_other() {
     drop(Sse::open(&other.anonymous(), &path).await);
     one.stop().await;
     other.stop().await;
-}
-
-/// How much is tried: a little, or with SAFIRE_CHAOS=full as much as is promised.
-fn dose(little: usize, full: usize) -> usize {
-    if std::env::var("SAFIRE_CHAOS").is_ok_and(|dose| dose == "full") { full } else { little }
-}
-
-/// Runs so many calculations one after the other, and returns their runs.
-async fn calculations(ana: Client, project: String, count: usize) -> Vec<String> {
-    let scenario = ana.scenario(&project, of_capacity(1000.0)).await;
-    let mut runs = Vec::new();
-    for n in 0..count {
-        let inputs = of_capacity(2000.0 + n as f64);
-        ana.patch(&format!("/scenarios/{scenario}"), json!({ "inputs": inputs })).await.is(200);
-        let ended = ana.post(&format!("/scenarios/{scenario}/calculate/sync"), None).await.is(200);
-        runs.push(crate::app::id(&ended["run"]));
-    }
-    runs
-}
-
-on_both_engines! {
-    async fn streams_that_are_cut_again_and_again_lose_no_end_of_a_run(database: &TestDatabase) {
-        let app = TestApp::start(database).await;
-        let ana = app.register().await;
-        let project = ana.project().await;
-        let cuts = dose(60, 1000);
-        let mut sse = Sse::open(&ana, "/events").await;
-        // An id from which to go on.
-        ana.scenario(&project, of_capacity(1000.0)).await;
-        sse.happens().await;
-        let work = tokio::spawn(calculations(ana.clone(), project, cuts));
-        let (mut ended, mut cut) = (Vec::new(), 0);
-        while ended.len() < cuts {
-            // Cut in the middle of whatever comes, and at any moment between.
-            let told = tokio::time::timeout(Duration::from_millis(cut as u64 % 7 * 5), sse.next()).await;
-            if let Ok(Some(told)) = &told
-                && told.topic == "operation_complete"
-            {
-                ended.push(told.event().1.to_owned());
-            }
-            if cut < cuts {
-                let last = sse.last_id.clone();
-                drop(sse);
-                sse = Sse::resume(&ana, "/events", last.as_deref()).await.expect("the stream opens again");
-                cut += 1;
-            } else if told.is_err() {
-                // No more cuts: what is left has to come.
-                let told = sse.happens().await;
-                if told.topic == "operation_complete" {
-                    ended.push(told.event().1.to_owned());
-                }
-            }
-        }
-        assert_eq!((cut, ended), (cuts, work.await.unwrap()));
-        app.stop().await;
-    }
-}
-
-/// A reader that opens a stream and never reads it; what the systems keep for it is little.
-async fn stalled(client: &Client) -> tokio::net::TcpStream {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    let mut stream = socket.connect(client.host().parse().unwrap()).await.unwrap();
-    let token = client.token.as_ref().unwrap();
-    let request = format!("GET /api/v1/events HTTP/1.1\r\nhost: safire\r\nauthorization: Bearer {token}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut status = [0; 12];
-    stream.read_exact(&mut status).await.unwrap();
-    assert_eq!(&status, b"HTTP/1.1 200");
-    stream
-}
-
-on_both_engines! {
-    async fn readers_that_stall_cost_little_and_delay_nobody(database: &TestDatabase) {
-        let server = Server::start(database);
-        let admin = server.nobody().login(ADMIN.0, ADMIN.1).await;
-        let (users, happenings) = (dose(5, 50), dose(150, 1000));
-        make_zone(&admin, "north").await;
-        let (_, owner) = make_member(&admin, "owner", "analyst", Some("north")).await;
-        let project = owner.project().await;
-        let mut reader = Sse::open(&owner, "/events").await;
-        let scenario = owner.scenario(&project, of_capacity(1000.0)).await;
-        reader.until(&scenario).await;
-        let mut members = Vec::new();
-        for n in 0..users {
-            members.push(make_member(&admin, &format!("mate{n}"), "viewer", Some("north")).await.1);
-        }
-        let before = server.peak_memory();
-        let mut all = Vec::new();
-        for member in &members {
-            for _ in 0..10 {
-                all.push(stalled(member).await);
-            }
-        }
-        let mut took = Vec::new();
-        for n in 0..happenings {
-            // A long name makes a large event.
-            let name = format!("{n} {}", "n".repeat(190));
-            let begun = Instant::now();
-            owner.patch(&format!("/scenarios/{scenario}"), json!({ "name": name })).await.is(200);
-            while reader.happens().await.data["data"]["name"] != json!(name) {}
-            took.push(begun.elapsed());
-        }
-        took.sort();
-        let p99 = took[took.len() * 99 / 100];
-        // The service itself grows a little with what happens, however many readers there are.
-        let grown = server.peak_memory().saturating_sub(before + dose(16 << 20, 0) as u64);
-        let each = grown / all.len() as u64;
-        println!("{} stalled readers: {} KiB each; p99 of {happenings} events {p99:?}", all.len(), each >> 10);
-        assert!(p99 < Duration::from_millis(250), "p99 {p99:?}");
-        assert!(each <= 64 << 10, "{} KiB each", each >> 10);
-    }
 }

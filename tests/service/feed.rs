@@ -1,15 +1,10 @@
-//! The feed, against a cluster that speaks Kafka's protocol in this process.
+//! The feed, against a broker that speaks Kafka's protocol: librdkafka's own in this process, and nisshi, a server
+//! (`broker`).
 
 use std::time::{Duration, Instant};
 
-use rdkafka::{
-    ClientConfig, Message,
-    consumer::{Consumer, StreamConsumer},
-    message::Headers,
-    mocking::MockCluster,
-    producer::{DefaultProducerContext, FutureProducer, FutureRecord},
-};
-use safire_test_support::{TestDatabase, on_both_engines};
+use rdkafka::{Message, consumer::StreamConsumer, message::Headers};
+use safire_test_support::{KAFKA_PATIENCE as PATIENCE, TestDatabase, TestKafka, on_both_engines};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -18,52 +13,17 @@ use crate::{
     live::{Sse, Ws},
 };
 
-const TOPICS: [&str; 4] = ["safire.scenarios", "safire.prices", "safire.alerts", "safire.dead-letters"];
-
-/// A group of Kafka takes some seconds to come together.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Kafka {
-    cluster: MockCluster<'static, DefaultProducerContext>,
-    producer: FutureProducer,
+pub async fn start(kafka: &TestKafka, database: &TestDatabase) -> TestApp {
+    start_of_group(kafka, database, "safire").await
 }
 
-impl Kafka {
-    fn start() -> Self {
-        let cluster = MockCluster::new(1).expect("a cluster");
-        for topic in TOPICS {
-            cluster.create_topic(topic, 3, 1).expect("a topic");
-        }
-        let producer =
-            ClientConfig::new().set("bootstrap.servers", cluster.bootstrap_servers()).create().expect("a producer");
-        Self { cluster, producer }
-    }
+async fn start_of_group(kafka: &TestKafka, database: &TestDatabase, group: &str) -> TestApp {
+    let (brokers, group) = (kafka.brokers(), group.to_owned());
+    TestApp::with(database, |config, _| (config.feed.brokers, config.feed.group) = (Some(brokers), group)).await
+}
 
-    async fn app(&self, database: &TestDatabase) -> TestApp {
-        self.app_of_group(database, "safire").await
-    }
-
-    async fn app_of_group(&self, database: &TestDatabase, group: &str) -> TestApp {
-        let (brokers, group) = (self.cluster.bootstrap_servers(), group.to_owned());
-        TestApp::with(database, |config, _| (config.feed.brokers, config.feed.group) = (Some(brokers), group)).await
-    }
-
-    async fn tell(&self, topic: &str, message: impl ToString) {
-        let text = message.to_string();
-        let record = FutureRecord::to(topic).key("one").payload(&text);
-        self.producer.send(record, PATIENCE).await.expect("it is taken");
-    }
-
-    fn reader(&self, topic: &str) -> StreamConsumer {
-        let reader: StreamConsumer = ClientConfig::new()
-            .set("bootstrap.servers", self.cluster.bootstrap_servers())
-            .set("group.id", "reader")
-            .set("auto.offset.reset", "earliest")
-            .create()
-            .expect("a consumer");
-        reader.subscribe(&[topic]).expect("it subscribes");
-        reader
-    }
+async fn tell(kafka: &TestKafka, topic: &str, message: impl ToString) {
+    kafka.sender.tell(topic, "one", &message.to_string()).await;
 }
 
 /// The next message, by key.
@@ -80,7 +40,7 @@ async fn price_of_uco(ana: &Client) -> Value {
     set["inputs"]["feedstocks"]["UCO"]["price"]["value"].clone()
 }
 
-async fn price_becomes(ana: &Client, expected: f64) {
+pub async fn price_becomes(ana: &Client, expected: f64) {
     let begun = Instant::now();
     loop {
         let seen = price_of_uco(ana).await;
@@ -92,157 +52,165 @@ async fn price_becomes(ana: &Client, expected: f64) {
     }
 }
 
-fn price(value: f64) -> Value {
+pub fn price(value: f64) -> Value {
     json!({ "ware": "feedstock", "code": "UCO", "price": { "value": value, "unit": "USD/t" }, "country": "USA" })
+}
+
+pub async fn publishes_in_order(kafka: &TestKafka, database: &TestDatabase) {
+    let app = start(kafka, database).await;
+    let ana = app.register().await;
+    let project = ana.project().await;
+    let mut scenarios = Vec::new();
+    for n in 0..3 {
+        let scenario = ana.scenario(&project, of_capacity(1000.0 + f64::from(n))).await;
+        ana.post(&format!("/scenarios/{scenario}/calculate/sync"), None).await.is(200);
+        ana.delete(&format!("/scenarios/{scenario}")).await.is(204);
+        scenarios.push(scenario);
+    }
+    let reader = kafka.reader("safire.scenarios");
+    let mut seen = std::collections::HashMap::<String, Vec<String>>::new();
+    for _ in 0..12 {
+        let (key, message) = next(&reader).await;
+        assert_eq!(message["scenario_id"], json!(key));
+        seen.entry(key).or_default().push(message["event"].as_str().unwrap().to_owned());
+    }
+    for scenario in &scenarios {
+        assert_eq!(seen[scenario], ["created", "calculating", "calculated", "deleted"]);
+    }
+    app.stop().await;
+}
+
+pub async fn prices_count_once(kafka: &TestKafka, database: &TestDatabase) {
+    let app = start(kafka, database).await;
+    let ana = app.register().await;
+    let project = ana.project().await;
+    let scenario = ana.scenario(&project, json!({})).await;
+    ana.post(&format!("/scenarios/{scenario}/calculate/sync"), None).await.is(200);
+    let mut sse = Sse::open(&ana, &format!("/events?scenario={scenario}")).await;
+    tell(kafka, "safire.prices", price(1001.0)).await;
+    price_becomes(&ana, 1001.0).await;
+    loop {
+        let told = timeout(PATIENCE, sse.next()).await.unwrap().unwrap();
+        if told.event().0 == "stale" {
+            break;
+        }
+    }
+    assert_eq!(ana.get(&format!("/scenarios/{scenario}/result")).await.is(200)["stale"], true);
+
+    // What is not understood is put aside with the reason, and holds nothing up.
+    let poison =
+        ["{", r#"{"ware":"feedstock"}"#, r#"{"ware":"feedstock","code":"GOLD","price":{"value":1,"unit":"USD/t"}}"#];
+    for poison in poison {
+        tell(kafka, "safire.prices", poison).await;
+    }
+    let mut wrong = price(5.0);
+    wrong["price"]["unit"] = "MWh".into();
+    tell(kafka, "safire.prices", wrong).await;
+    tell(kafka, "safire.prices", price(1002.0)).await;
+    price_becomes(&ana, 1002.0).await;
+    let reader = kafka.reader("safire.dead-letters");
+    for _ in 0..4 {
+        let message = timeout(PATIENCE, reader.recv()).await.expect("in time").expect("a message");
+        let headers = message.headers().expect("headers");
+        let names: Vec<_> = headers.iter().map(|header| header.key).collect();
+        assert_eq!(names, ["reason", "topic", "partition", "offset"]);
+        assert!(headers.get(0).value.is_some_and(|reason| !reason.is_empty()));
+    }
+    let edition = ana.get("/master-data/fresh").await.is(200)["edition"].clone();
+    let stats = app.service().system().feed.as_ref().unwrap().stats();
+    assert_eq!((stats.taken_in, stats.repeated, stats.dead_letters), (6, 0, 4), "{stats:?}");
+    app.stop().await;
+
+    // Another group is told everything again: nothing of it counts twice.
+    let app = start_of_group(kafka, database, "another").await;
+    let ana = app.anonymous().with_token(ana.token.as_ref().unwrap());
+    tell(kafka, "safire.prices", price(1003.0)).await;
+    price_becomes(&ana, 1003.0).await;
+    let stats = app.service().system().feed.as_ref().unwrap().stats();
+    assert_eq!((stats.taken_in, stats.repeated), (1, 6), "{stats:?}");
+    let after = ana.get("/master-data/fresh").await.is(200)["edition"].as_i64();
+    assert_eq!(after, edition.as_i64().map(|edition| edition + 1));
+    app.stop().await;
+}
+
+pub async fn alerts_are_told(kafka: &TestKafka, database: &TestDatabase) {
+    let app = start(kafka, database).await;
+    let ana = app.register().await;
+    let mut ws = Ws::open(&ana, "/ws/alerts").await;
+    ana.plant(1000.0).await;
+    for n in 0..120 {
+        tell(kafka, "safire.alerts", json!({ "severity": "warning", "text": format!("alert {n}") })).await;
+    }
+    for n in 0..120 {
+        let told = timeout(PATIENCE, ws.next()).await.expect("in time").expect("open");
+        assert_eq!((&told["type"], &told["data"]["text"]), (&json!("alert"), &json!(format!("alert {n}"))));
+    }
+    let recent = ana.get("/messages/recent").await.is(200);
+    let messages = recent["messages"].as_array().unwrap();
+    let texts: Vec<_> = messages.iter().map(|message| message["data"]["text"].as_str().unwrap()).collect();
+    assert_eq!((texts.len(), texts[0]), (100, "alert 119"));
+    app.stop().await;
+}
+
+pub async fn outlasts_an_outage(kafka: &TestKafka, database: &TestDatabase) {
+    let app = start(kafka, database).await;
+    let ana = app.register().await;
+    let project = ana.project().await;
+    kafka.goes_away();
+    let mut scenarios = Vec::new();
+    for _ in 0..50 {
+        let begun = Instant::now();
+        scenarios.push(ana.scenario(&project, of_capacity(1000.0)).await);
+        assert!(begun.elapsed() < Duration::from_secs(1), "a request waited for Kafka");
+    }
+    // A process that ends meanwhile ends in time, and loses nothing.
+    let begun = Instant::now();
+    app.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(30), "it took {:?}", begun.elapsed());
+    let app = start(kafka, database).await;
+    let ana = app.anonymous().with_token(ana.token.as_ref().unwrap());
+    scenarios.push(ana.scenario(&project, of_capacity(1000.0)).await);
+    kafka.is_back();
+    let reader = kafka.reader("safire.scenarios");
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < scenarios.len() {
+        seen.insert(next(&reader).await.0);
+    }
+    assert_eq!(seen, scenarios.into_iter().collect());
+    eventually("an empty outbox", async || match app.service().system().feed.as_ref().unwrap().stats() {
+        stats if stats.is_up && stats.outbox == 0 => Ok(()),
+        stats => Err(stats),
+    })
+    .await;
+    app.stop().await;
 }
 
 on_both_engines! {
     async fn what_happens_is_published_in_the_order_of_each_scenario(database: &TestDatabase) {
-        let kafka = Kafka::start();
-        let app = kafka.app(database).await;
-        let ana = app.register().await;
-        let project = ana.project().await;
-        let mut scenarios = Vec::new();
-        for n in 0..3 {
-            let scenario = ana.scenario(&project, of_capacity(1000.0 + f64::from(n))).await;
-            ana.post(&format!("/scenarios/{scenario}/calculate/sync"), None).await.is(200);
-            ana.delete(&format!("/scenarios/{scenario}")).await.is(204);
-            scenarios.push(scenario);
-        }
-        let reader = kafka.reader("safire.scenarios");
-        let mut seen = std::collections::HashMap::<String, Vec<String>>::new();
-        for _ in 0..12 {
-            let (key, message) = next(&reader).await;
-            assert_eq!(message["scenario_id"], json!(key));
-            seen.entry(key).or_default().push(message["event"].as_str().unwrap().to_owned());
-        }
-        for scenario in &scenarios {
-            assert_eq!(seen[scenario], ["created", "calculating", "calculated", "deleted"]);
-        }
-        app.stop().await;
+        publishes_in_order(&TestKafka::mock(), database).await;
     }
 
     async fn prices_change_the_master_data_once_and_make_results_stale(database: &TestDatabase) {
-        let kafka = Kafka::start();
-        let app = kafka.app(database).await;
-        let ana = app.register().await;
-        let project = ana.project().await;
-        let scenario = ana.scenario(&project, json!({})).await;
-        ana.post(&format!("/scenarios/{scenario}/calculate/sync"), None).await.is(200);
-        let mut sse = Sse::open(&ana, &format!("/events?scenario={scenario}")).await;
-        kafka.tell("safire.prices", price(1001.0)).await;
-        price_becomes(&ana, 1001.0).await;
-        loop {
-            let told = timeout(PATIENCE, sse.next()).await.unwrap().unwrap();
-            if told.event().0 == "stale" {
-                break;
-            }
-        }
-        assert_eq!(ana.get(&format!("/scenarios/{scenario}/result")).await.is(200)["stale"], true);
-
-        // What is not understood is put aside with the reason, and holds nothing up.
-        let poison = ["{", r#"{"ware":"feedstock"}"#, r#"{"ware":"feedstock","code":"GOLD","price":{"value":1,"unit":"USD/t"}}"#];
-        for poison in poison {
-            kafka.tell("safire.prices", poison).await;
-        }
-        let mut wrong = price(5.0);
-        wrong["price"]["unit"] = "MWh".into();
-        kafka.tell("safire.prices", wrong).await;
-        kafka.tell("safire.prices", price(1002.0)).await;
-        price_becomes(&ana, 1002.0).await;
-        let reader = kafka.reader("safire.dead-letters");
-        for _ in 0..4 {
-            let message = timeout(PATIENCE, reader.recv()).await.expect("in time").expect("a message");
-            let headers = message.headers().expect("headers");
-            let names: Vec<_> = headers.iter().map(|header| header.key).collect();
-            assert_eq!(names, ["reason", "topic", "partition", "offset"]);
-            assert!(headers.get(0).value.is_some_and(|reason| !reason.is_empty()));
-        }
-        let edition = ana.get("/master-data/fresh").await.is(200)["edition"].clone();
-        let stats = app.service().system().feed.as_ref().unwrap().stats();
-        assert_eq!((stats.taken_in, stats.repeated, stats.dead_letters), (6, 0, 4), "{stats:?}");
-        app.stop().await;
-
-        // Another group is told everything again: nothing of it counts twice.
-        let app = kafka.app_of_group(database, "another").await;
-        let ana = app.anonymous().with_token(ana.token.as_ref().unwrap());
-        kafka.tell("safire.prices", price(1003.0)).await;
-        price_becomes(&ana, 1003.0).await;
-        let stats = app.service().system().feed.as_ref().unwrap().stats();
-        assert_eq!((stats.taken_in, stats.repeated), (1, 6), "{stats:?}");
-        let after = ana.get("/master-data/fresh").await.is(200)["edition"].as_i64();
-        assert_eq!(after, edition.as_i64().map(|edition| edition + 1));
-        app.stop().await;
+        prices_count_once(&TestKafka::mock(), database).await;
     }
 
     async fn alerts_are_told_to_everybody_and_the_last_hundred_are_kept(database: &TestDatabase) {
-        let kafka = Kafka::start();
-        let app = kafka.app(database).await;
-        let ana = app.register().await;
-        let mut ws = Ws::open(&ana, "/ws/alerts").await;
-        ana.plant(1000.0).await;
-        for n in 0..120 {
-            kafka.tell("safire.alerts", json!({ "severity": "warning", "text": format!("alert {n}") })).await;
-        }
-        for n in 0..120 {
-            let told = timeout(PATIENCE, ws.next()).await.expect("in time").expect("open");
-            assert_eq!((&told["type"], &told["data"]["text"]), (&json!("alert"), &json!(format!("alert {n}"))));
-        }
-        let recent = ana.get("/messages/recent").await.is(200);
-        let messages = recent["messages"].as_array().unwrap();
-        let texts: Vec<_> = messages.iter().map(|message| message["data"]["text"].as_str().unwrap()).collect();
-        assert_eq!((texts.len(), texts[0]), (100, "alert 119"));
-        app.stop().await;
+        alerts_are_told(&TestKafka::mock(), database).await;
     }
 
     async fn while_the_broker_is_away_no_request_fails_and_everything_arrives_after_its_return(database: &TestDatabase) {
-        let kafka = Kafka::start();
-        let app = kafka.app(database).await;
-        let ana = app.register().await;
-        let project = ana.project().await;
-        kafka.cluster.broker_down(1).unwrap();
-        let mut scenarios = Vec::new();
-        for _ in 0..50 {
-            let begun = Instant::now();
-            scenarios.push(ana.scenario(&project, of_capacity(1000.0)).await);
-            assert!(begun.elapsed() < Duration::from_secs(1), "a request waited for Kafka");
-        }
-        // A process that ends meanwhile ends in time, and loses nothing.
-        let begun = Instant::now();
-        app.stop().await;
-        assert!(begun.elapsed() < Duration::from_secs(30), "it took {:?}", begun.elapsed());
-        let app = kafka.app(database).await;
-        let ana = app.anonymous().with_token(ana.token.as_ref().unwrap());
-        scenarios.push(ana.scenario(&project, of_capacity(1000.0)).await);
-        kafka.cluster.broker_up(1).unwrap();
-        let reader = kafka.reader("safire.scenarios");
-        let mut seen = std::collections::BTreeSet::new();
-        while seen.len() < scenarios.len() {
-            seen.insert(next(&reader).await.0);
-        }
-        assert_eq!(seen, scenarios.into_iter().collect());
-        eventually("an empty outbox", async || match app.service().system().feed.as_ref().unwrap().stats() {
-            stats if stats.is_up && stats.outbox == 0 => Ok(()),
-            stats => Err(stats),
-        })
-        .await;
-        app.stop().await;
+        outlasts_an_outage(&TestKafka::mock(), database).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_prices_are_absorbed_and_their_rate_is_told() {
     let database = TestDatabase::postgres().await;
-    let kafka = Kafka::start();
+    let kafka = TestKafka::mock();
     let count: u32 = 10_000;
-    for n in 0..count {
-        let text = price(800.0 + f64::from(n) / 100.0).to_string();
-        let record = FutureRecord::to("safire.prices").key("one").payload(&text);
-        drop(kafka.producer.send_result(record).map_err(|(error, _)| error).expect("there is room"));
-    }
-    use rdkafka::producer::Producer;
-    kafka.producer.flush(PATIENCE).unwrap();
-    let app = kafka.app(&database).await;
+    let prices = (0..count).map(|n| price(800.0 + f64::from(n) / 100.0).to_string());
+    kafka.sender.tell_all("safire.prices", prices).await;
+    let app = start(&kafka, &database).await;
     let ana = app.register().await;
     let stats = || app.service().system().feed.as_ref().unwrap().stats();
     let begun = Instant::now();

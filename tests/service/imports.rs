@@ -1,9 +1,11 @@
 //! Files of scenarios: taken whole or not at all, made row by row, exactly once.
 
-use std::{collections::HashSet, fmt::Write, time::Instant};
+use std::{collections::HashSet, fmt::Write, sync::Arc, time::Instant};
 
+use chrono::TimeDelta;
 use reqwest::Method;
-use safire_test_support::{TestDatabase, on_both_engines};
+use safire_domain::clock::ManualClock;
+use safire_test_support::{TestDatabase, now, on_both_engines};
 use serde_json::{Value, json};
 
 use crate::{
@@ -281,6 +283,34 @@ on_both_engines! {
         assert_eq!(names(&ana, &project).await, ["Endless"]);
         assert_eq!(ana.get(&format!("{path}/created")).await.is(200)["items"][0]["scenario_id"], scenario);
         ana.delete(&format!("/scenarios/{scenario}/calculate")).await.is(200);
+        app.stop().await;
+    }
+
+    async fn what_became_of_a_file_is_kept_for_thirty_days_and_its_scenarios_for_good(database: &TestDatabase) {
+        let clock = Arc::new(ManualClock::at(now()));
+        let start = || TestApp::with(database, |_, parts| parts.clock = clock.clone());
+        let app = start().await;
+        let admin = app.as_admin().await;
+        let project = admin.project().await;
+        let old = id(&admin.import(&project, table(300).as_bytes(), "").await.is(202));
+        admin.ends(&old).await;
+        clock.advance(TimeDelta::days(29));
+        let admin = app.as_admin().await;
+        let new = id(&admin.import(&project, table(10).as_bytes(), "").await.is(202));
+        admin.ends(&new).await;
+        app.stop().await;
+
+        clock.advance(TimeDelta::days(2));
+        let app = start().await;
+        let admin = app.as_admin().await;
+        let left = eventually("one operation", async || {
+            let left = admin.get("/operations").await.is(200);
+            if left["total"] == 1 { Ok(left) } else { Err(left) }
+        })
+        .await;
+        assert_eq!(left["items"][0]["id"], json!(new));
+        admin.get(&format!("/operations/{old}/rows.csv")).await.refused(404, "not_found");
+        assert_eq!(names(&admin, &project).await.len(), 297 + 10);
         app.stop().await;
     }
 

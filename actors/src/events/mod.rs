@@ -6,7 +6,7 @@
 //! ([`Stream`]). So no event is lost by a stream that is cut, a slow reader, a restart of the actor or of the process.
 //!
 //! Progress is not stored as events: the newest of each operation goes to whoever is there. That of other processes
-//! is read from their runs' rows once a second.
+//! is read from the rows of runs and operations once a second.
 
 mod mailbox;
 mod stream;

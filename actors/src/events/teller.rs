@@ -14,9 +14,10 @@ use safire_domain::{
     run::Advance,
 };
 use safire_store::{
+    Connection,
     events::{self, Batch},
     hints::{self, Hint},
-    streams,
+    operations, streams,
 };
 use tokio::time::{Instant, interval_at};
 use tokio_util::task::AbortOnDropHandle;
@@ -38,8 +39,14 @@ const TICK: Duration = Duration::from_secs(1);
 /// How soon it is read again when a transaction that still runs holds events back.
 const HELD_BACK: Duration = Duration::from_millis(20);
 
-/// Runs whose progress is followed.
-const RUNS: i64 = 1000;
+/// How often progress is passed on at most.
+const PROGRESS_PACE: Duration = Duration::from_millis(100);
+
+/// Runs, and other operations, whose progress is followed.
+const FOLLOWED: i64 = 1000;
+
+/// How long it is remembered that an operation has ended: longer than what was asked of it before is on its way.
+const ENDED: Duration = Duration::from_secs(10);
 
 /// How often old events are removed, and how many at once.
 const CLEAN_UP: Duration = Duration::from_secs(60);
@@ -58,7 +65,7 @@ pub(super) enum Ask {
     Read(Place, Result<Batch, DatabaseError>),
     /// Operations of this process have advanced.
     Advanced,
-    /// Runs are being calculated, somewhere.
+    /// Operations are being worked on, somewhere.
     Running(Vec<(About, Advance)>),
     Tick,
     CleanUp,
@@ -92,7 +99,9 @@ pub(super) struct State {
     runs: HashMap<RunId, About>,
     /// Operations of this process, and when they last advanced.
     own_operations: HashMap<Uuid, Instant>,
-    _woken: Option<AbortOnDropHandle<()>>,
+    /// Operations whose end was told lately: nothing more is said of them.
+    ended: HashMap<Uuid, Instant>,
+    _woken: Option<[AbortOnDropHandle<()>; 2]>,
 }
 
 /// All who are told. When the actor fails they are told so, and come again.
@@ -114,8 +123,11 @@ impl Actor for Teller {
     type Arguments = ();
 
     async fn pre_start(&self, myself: ActorRef<Ask>, (): ()) -> Result<State, ActorProcessingErr> {
-        let woken = tokio::spawn(wake(self.events.clone(), self.hold.clone(), myself.clone()));
-        let mut state = State { _woken: Some(AbortOnDropHandle::new(woken)), ..State::default() };
+        let woken = [
+            tokio::spawn(wake(self.events.clone(), self.hold.clone(), myself.clone())),
+            tokio::spawn(pass_on(self.events.clone(), myself.clone())),
+        ];
+        let mut state = State { _woken: Some(woken.map(AbortOnDropHandle::new)), ..State::default() };
         self.count(&state);
         self.look(&myself, &mut state);
         Ok(state)
@@ -162,13 +174,28 @@ async fn wake(events: Events, hold: Hold, actor: ActorRef<Ask>) {
         let ask = tokio::select! {
             () = events.database.written() => Ask::Look { own: true },
             () = hold.told() => Ask::Look { own: false },
-            () = events.latest.news.notified() => Ask::Advanced,
             _ = ticks.tick() => Ask::Tick,
             _ = clean_ups.tick() => Ask::CleanUp,
         };
         let _ = actor.cast(ask);
         tokio::time::sleep(PACE).await;
     }
+}
+
+/// Wakes the actor when operations of this process have advanced.
+async fn pass_on(events: Events, actor: ActorRef<Ask>) {
+    loop {
+        events.latest.news.notified().await;
+        let _ = actor.cast(Ask::Advanced);
+        tokio::time::sleep(PROGRESS_PACE).await;
+    }
+}
+
+/// How far runs and other operations are, wherever they are worked on.
+async fn running(connection: &mut Connection) -> safire_store::Result<Vec<(About, Advance)>> {
+    let mut all = streams::running(connection, FOLLOWED).await?;
+    all.extend(operations::running(connection, FOLLOWED).await?);
+    Ok(all)
 }
 
 impl Teller {
@@ -257,11 +284,13 @@ impl Teller {
         let figures = &self.events.figures;
         figures.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         for event in events {
-            let Some(run) = event.what.run else { continue };
+            // Whatever is told of a run later, as that its result is stale, is of no operation.
+            let Some(operation) = event.what.operation else { continue };
             if event.what.kind.topic() == Topic::OperationComplete {
-                state.runs.remove(&run);
-                state.own_operations.remove(&run.uuid());
-            } else {
+                state.runs.remove(&operation.into());
+                state.own_operations.remove(&operation);
+                state.ended.insert(operation, Instant::now());
+            } else if let Some(run) = event.what.run {
                 state.runs.insert(run, event.about());
             }
         }
@@ -289,7 +318,10 @@ impl Teller {
             std::mem::take(&mut *updates)
         };
         for (operation, (about, advance)) in latest {
-            // A run whose beginning was not told, or whose end was.
+            if state.ended.contains_key(&operation) {
+                continue;
+            }
+            // A run whose beginning was not told yet is told of later.
             let Some(about) = about.or_else(|| state.runs.get(&operation.into()).cloned()) else { continue };
             let about = About { topic: Some(Topic::ProgressUpdate), ..about };
             state.own_operations.insert(operation, Instant::now());
@@ -297,11 +329,15 @@ impl Teller {
         }
     }
 
-    /// Passes on how far the runs of other processes are; of this process's the actors of the scenarios tell.
+    /// Passes on how far the operations of other processes are; those of this process tell it themselves.
     fn follow(&self, state: &mut State, running: Vec<(About, Advance)>) {
         for (about, advance) in running {
-            let (Some(run), Some(operation)) = (about.run, about.operation) else { continue };
-            state.runs.insert(run, about.clone());
+            let Some(operation) = about.operation.filter(|operation| !state.ended.contains_key(operation)) else {
+                continue;
+            };
+            if let Some(run) = about.run {
+                state.runs.insert(run, about.clone());
+            }
             if !state.own_operations.contains_key(&operation) {
                 self.update(state, operation, &about, &advance);
             }
@@ -319,6 +355,7 @@ impl Teller {
 
     fn tick(&self, myself: &ActorRef<Ask>, state: &mut State) {
         state.own_operations.retain(|_, advanced| advanced.elapsed() < 3 * TICK);
+        state.ended.retain(|_, at| at.elapsed() < ENDED);
         // Whose leave was not heard is gone.
         state.subscribers.all.retain(|_, (_, mailbox)| Arc::strong_count(mailbox) > 1);
         state.subscribers.all.retain(|_, (user, mailbox)| {
@@ -335,7 +372,7 @@ impl Teller {
         if !state.subscribers.all.is_empty() {
             let (database, myself) = (self.events.database.clone(), myself.clone());
             tokio::spawn(async move {
-                if let Ok(running) = database.read(|c| Box::pin(streams::running(c, RUNS))).await {
+                if let Ok(running) = database.read(|c| Box::pin(running(c))).await {
                     let _ = myself.cast(Ask::Running(running));
                 }
             });

@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use rand::RngExt;
 use safire_domain::OperationId;
@@ -31,6 +32,7 @@ use crate::{
     calculations::Calculations,
     context::Context,
     database::Database,
+    events::Events,
     heartbeat::{BEATS, Hold},
     ongoing::Ongoing,
     scenarios::{Scenarios, lease},
@@ -78,6 +80,7 @@ impl Imports {
         database: &Database,
         calculations: &Calculations,
         scenarios: &Scenarios,
+        events: &Events,
         hold: &Hold,
     ) -> (Self, Child) {
         let slot = Slot::new("imports", 1, STOPPING);
@@ -86,6 +89,7 @@ impl Imports {
             database: database.clone(),
             calculations: calculations.clone(),
             scenarios: scenarios.clone(),
+            events: events.clone(),
         };
         let (hold, at_once, lived) = (hold.clone(), settings.at_once, AtomicBool::new(false));
         let running = Ongoing::default();
@@ -140,6 +144,13 @@ impl Imports {
     }
 }
 
+/// How long it is kept what became of a file, after its end.
+pub const KEPT: TimeDelta = TimeDelta::days(30);
+
+/// How often what is older is removed, and how many rows at once.
+const CLEAN_UP: Duration = Duration::from_secs(600);
+const REMOVED_AT_ONCE: i64 = 1000;
+
 /// How long giving back may take.
 const STOPPING: Duration = Duration::from_secs(2);
 
@@ -164,6 +175,7 @@ enum Message {
     /// The work on an operation has ended, and whether the operation has.
     Ended(OperationId, bool),
     LetGo(OperationId),
+    CleanUp,
     Drain(Reply<()>),
 }
 
@@ -198,6 +210,7 @@ impl Actor for Desk {
     async fn pre_start(&self, myself: ActorRef<Message>, (): ()) -> Result<State, ActorProcessingErr> {
         let mut state = State::default();
         self.look(&myself, &mut state, self.lived_before);
+        self.clean_up(&myself);
         myself.send_after(self.interval(), || Message::LookAgain);
         Ok(state)
     }
@@ -232,6 +245,7 @@ impl Actor for Desk {
                 self.look(&myself, state, false);
             }
             Message::LetGo(operation) => drop(state.running.remove(&operation)),
+            Message::CleanUp => self.clean_up(&myself),
             Message::Drain(reply) => self.close(state, reply),
         }
         Ok(())
@@ -290,6 +304,23 @@ impl Desk {
             let _running = running;
             let mut ended = ended;
             ended.finished = work.run(grip, cancel).await;
+        });
+    }
+
+    /// Removes beside the actor what ended long ago, a piece at a time.
+    fn clean_up(&self, myself: &ActorRef<Message>) {
+        myself.send_after(CLEAN_UP, || Message::CleanUp);
+        let (database, until) = (self.work.database.clone(), self.work.context.clock.now() - KEPT);
+        tokio::spawn(async move {
+            loop {
+                let removed =
+                    database.write(move |c| Box::pin(operations::remove_until(c, until, REMOVED_AT_ONCE))).await;
+                match removed {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(error) => return tracing::debug!(%error, "old operations were not removed"),
+                }
+            }
         });
     }
 

@@ -13,18 +13,17 @@ use safire_domain::{
     OperationId, ProjectId, ScenarioId, Timestamp,
     draft::Draft,
     engine::{Failure, Violation},
-    lifecycle::RunState,
     master_data::MasterData,
     operation::{Fault, Row},
     reading::{self, Unread},
-    run,
+    run::{self, Run},
     scenario::Scenario,
     table::column_of,
     user::Access,
 };
 use safire_store::{
     master_data,
-    operations::{self, Advanced, Chunk, Grip, Made, Next},
+    operations::{self, Advanced, Ahead, Chunk, Grip, Made, Next, Settled},
     runs::Ask,
 };
 use tokio_util::sync::CancellationToken;
@@ -34,6 +33,7 @@ use crate::{
     calculations::Calculations,
     context::Context,
     database::{Database, DatabaseError},
+    events::Events,
     scenario::Pause,
     scenarios::{Asker, CalculateAnswer, Scenarios},
     slot::Unavailable,
@@ -46,6 +46,7 @@ pub(super) struct Work {
     pub database: Database,
     pub calculations: Calculations,
     pub scenarios: Scenarios,
+    pub events: Events,
 }
 
 /// Calculations of one import at once: few, so that others' find room.
@@ -105,7 +106,10 @@ impl Work {
         let most = i64::try_from(most).unwrap_or(1);
         loop {
             let next = || self.database.read(move |c| Box::pin(operations::next(c, grip, most)));
-            let (access, next) = self.lasting(cancel, next).await?.ok_or(Stop::Lost)?;
+            let Ahead { access, about, advance, next } = self.lasting(cancel, next).await?.ok_or(Stop::Lost)?;
+            if let Some(advance) = advance {
+                self.events.progress(grip.operation.uuid(), Some(about), advance);
+            }
             self.context.pass("import");
             match next {
                 Next::Chunk(chunk) => self.make(grip, access, chunk, cancel).await?,
@@ -122,9 +126,9 @@ impl Work {
         let position = chunk.position;
         let looked = self.look_at(chunk, master_data, cancel).await?;
         let looked = Arc::new(looked);
-        let begun = Instant::now();
+        let (begun, at) = (Instant::now(), self.context.clock.now());
         let advance = || {
-            let made = Looked::clone(&looked).made(position);
+            let made = Looked::clone(&looked).made(position, at);
             self.database.write(move |c| Box::pin(operations::advance(c, grip, access, made)))
         };
         match self.lasting(cancel, advance).await? {
@@ -183,8 +187,8 @@ impl Work {
         };
         let Some((line, _)) = scenarios.last().copied() else { return Ok(()) };
         let not_calculated = i64::try_from(scenarios.len()).unwrap_or(i64::MAX) - calculated;
-        let settle =
-            || self.database.write(move |c| Box::pin(operations::settle(c, grip, line, calculated, not_calculated)));
+        let settled = Settled { line, calculated, not_calculated, at: self.context.clock.now() };
+        let settle = || self.database.write(move |c| Box::pin(operations::settle(c, grip, settled)));
         if self.lasting(cancel, settle).await? { Ok(()) } else { Err(Stop::Lost) }
     }
 
@@ -199,7 +203,7 @@ impl Work {
         loop {
             let asker = Asker { access, key: None, ask: Ask::Analysis(Box::new(run::base())) };
             match self.scenarios.calculate(asker, scenario).await {
-                Ok(CalculateAnswer::Run(run)) => return self.wait(scenario, run.id, run.state).await,
+                Ok(CalculateAnswer::Run(run)) => return self.wait(scenario, &run, cancel).await,
                 Ok(CalculateAnswer::Failed(error)) if !error.is_passing() => return Err(error.into()),
                 Ok(CalculateAnswer::Failed(_) | CalculateAnswer::InProgress) | Err(Unavailable { .. }) => {}
                 Ok(_) => return Ok(()),
@@ -208,12 +212,16 @@ impl Work {
         }
     }
 
-    async fn wait(&self, scenario: ScenarioId, run: safire_domain::RunId, state: RunState) -> Result<(), Stop> {
-        if !state.has_ended() {
-            // How it ended is in its row; a registry that is away has given it back.
-            let _ = self.scenarios.wait(scenario, run, Duration::from_secs(60)).await;
+    /// Waits for the end of a run, unless the work is called off: a process that stops does not wait for it.
+    async fn wait(&self, scenario: ScenarioId, run: &Run, cancel: &CancellationToken) -> Result<(), Stop> {
+        if run.state.has_ended() {
+            return Ok(());
         }
-        Ok(())
+        tokio::select! {
+            () = cancel.cancelled() => Err(Stop::Cancelled),
+            // How it ended is in its row; a registry that is away has given it back.
+            _ = self.scenarios.wait(scenario, run.id, Duration::from_secs(60)) => Ok(()),
+        }
     }
 
     async fn rest(&self, cancel: &CancellationToken, time: Duration) -> Result<(), Stop> {
@@ -267,8 +275,8 @@ struct Looked {
 }
 
 impl Looked {
-    fn made(self, position: i64) -> Made {
-        Made { position, created: self.created, refused: self.refused }
+    fn made(self, position: i64, at: Timestamp) -> Made {
+        Made { position, created: self.created, refused: self.refused, at }
     }
 }
 

@@ -4,7 +4,7 @@ use safire_domain::{
     OperationId, ProjectId, RunId, ScenarioId, Timestamp, UserId,
     event::{Kind, NewEvent},
     lifecycle::StatusName,
-    operation::State,
+    operation::{State, Step},
     scenario::{Pathway, Scenario},
 };
 use serde_json::{Map, Value};
@@ -137,6 +137,27 @@ pub(crate) async fn append_completed(
     state: State,
     at: Timestamp,
 ) -> Result<()> {
+    let told = Map::from_iter([("state".to_owned(), Value::from(state.as_str()))]);
+    append_of_operation(connection, Kind::Completed, operation, told, at).await
+}
+
+/// Stores a line of an operation's log.
+pub(crate) async fn append_logged(
+    connection: &mut Connection,
+    operation: OperationId,
+    step: &Step,
+    at: Timestamp,
+) -> Result<()> {
+    append_of_operation(connection, Kind::Logged, operation, step.told(), at).await
+}
+
+async fn append_of_operation(
+    connection: &mut Connection,
+    kind: Kind,
+    operation: OperationId,
+    told: Map<String, Value>,
+    at: Timestamp,
+) -> Result<()> {
     let sql = append_sql!(
         connection,
         "at, kind, owner_id, project_id, operation_id, body",
@@ -145,10 +166,8 @@ pub(crate) async fn append_completed(
          JOIN projects p ON p.id = o.project_id
          WHERE o.id = $4"
     );
-    let told = Json(Map::from_iter([("state".to_owned(), Value::from(state.as_str()))]));
-    let kind = Kind::Completed.as_str();
     on!(connection, c => {
-        sqlx::query(sql).bind(at).bind(kind).bind(told).bind(operation.uuid()).execute(c).await.map(drop)
+        sqlx::query(sql).bind(at).bind(kind.as_str()).bind(Json(told)).bind(operation.uuid()).execute(c).await.map(drop)
     })?;
     Ok(())
 }

@@ -52,7 +52,7 @@ macro_rules! horizon_sqlite {
 mod append;
 
 pub use append::{append, append_of_scenario};
-pub(crate) use append::{append_completed, append_created, append_of_project, append_stale};
+pub(crate) use append::{append_completed, append_created, append_logged, append_of_project, append_stale};
 
 #[derive(FromRow)]
 struct Row {

@@ -1,12 +1,18 @@
 //! Which process works on an operation.
 
-use safire_domain::{NodeId, OperationId, Timestamp, engine::Failure, operation::MAX_STUMBLES};
+use safire_domain::{
+    NodeId, OperationId, Timestamp,
+    engine::Failure,
+    operation::{Counts, MAX_STUMBLES, Step},
+};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::end::end;
 use crate::{
     Connection, Result,
     connection::on,
+    events,
     runs::{Lease, lease_until_postgres},
 };
 
@@ -52,7 +58,7 @@ macro_rules! claim_sql {
                  LIMIT $5 ",
             $lock,
             ")
-             RETURNING id, attempt, stumbles"
+             RETURNING id, attempt, stumbles, rows, created, refused"
         )
     };
 }
@@ -67,9 +73,19 @@ pub async fn claim(connection: &mut Connection, claim: Claim) -> Result<Vec<Grip
     connection.transaction(|c| Box::pin(claim_within(c, claim))).await
 }
 
+#[derive(FromRow)]
+struct ClaimedRow {
+    id: Uuid,
+    attempt: i64,
+    stumbles: i64,
+    rows: i64,
+    created: i64,
+    refused: i64,
+}
+
 async fn claim_within(connection: &mut Connection, claim: Claim) -> Result<Vec<Grip>> {
     let sql = connection.sql(CLAIM_POSTGRES, CLAIM_SQLITE);
-    let mut rows: Vec<(Uuid, i64, i64)> = on!(&mut *connection, c => {
+    let mut claimed: Vec<ClaimedRow> = on!(&mut *connection, c => {
         sqlx::query_as(sql)
             .bind(claim.lease.owner.uuid())
             .bind(claim.lease.length.as_secs_f64())
@@ -79,16 +95,18 @@ async fn claim_within(connection: &mut Connection, claim: Claim) -> Result<Vec<G
             .fetch_all(c)
             .await
     })?;
-    rows.sort_by_key(|(id, ..)| *id);
-    let mut grips = Vec::with_capacity(rows.len());
-    for (id, attempt, stumbles) in rows {
+    claimed.sort_by_key(|row| row.id);
+    let mut grips = Vec::with_capacity(claimed.len());
+    for ClaimedRow { id, attempt, stumbles, rows, created, refused } in claimed {
         let grip = Grip { operation: id.into(), owner: claim.lease.owner, attempt };
         if stumbles > MAX_STUMBLES {
             let message = format!("it was taken up {MAX_STUMBLES} times and got no further");
             end(connection, grip, Err(Failure::new("operation.attempts_exhausted", message)), claim.now).await?;
-        } else {
-            grips.push(grip);
+            continue;
         }
+        let step = Step::of_attempt(attempt, Counts { rows, created, refused, ..Counts::default() });
+        events::append_logged(connection, grip.operation, &step, claim.now).await?;
+        grips.push(grip);
     }
     Ok(grips)
 }

@@ -12,18 +12,20 @@ mod work;
 use safire_domain::{
     OperationId, ScenarioId, Timestamp,
     engine::Failure,
+    event::{About, Topic},
     operation::{Counts, Fault, Format, Operation, State},
+    run::Advance,
     user::Access,
 };
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
-use crate::{Connection, Error, Result, Window, access::readable, connection::on};
+use crate::{Connection, Error, Result, Window, access::readable, connection::on, streams::zone_of};
 
 pub use accept::{Accepted, New, accept};
-pub use end::{Cancelled, cancel, finish};
+pub use end::{Cancelled, cancel, finish, remove_until};
 pub use lease::{Claim, Grip, claim, hand_back, renew};
-pub use work::{Advanced, Chunk, Made, Next, advance, calculated, next, settle};
+pub use work::{Advanced, Ahead, Chunk, Made, Next, Settled, advance, calculated, next, settle};
 
 const TABLE: &str = "operations";
 
@@ -53,6 +55,58 @@ macro_rules! columns {
         "o.id, o.project_id, o.user_id, o.file_name, o.format, o.calculate, o.state, o.rows, o.created, o.refused,
          o.calculated, o.not_calculated, o.failure, o.created_at, o.started_at, o.finished_at"
     };
+}
+
+/// A [`Row`] with whose project it is for.
+#[derive(FromRow)]
+struct FollowedRow {
+    #[sqlx(flatten)]
+    operation: Row,
+    owner_id: Uuid,
+    zone_id: Option<String>,
+}
+
+/// The columns of a [`FollowedRow`], and where they come from.
+macro_rules! followed {
+    ($($more:literal)?) => {
+        concat!(
+            "SELECT ", columns!(), ", p.owner_id, w.zone_id", $($more,)? "
+             FROM operations o
+             JOIN users u ON u.id = o.user_id
+             JOIN projects p ON p.id = o.project_id
+             JOIN users w ON w.id = p.owner_id "
+        )
+    };
+}
+use {columns, followed};
+
+impl FollowedRow {
+    /// What it is about, and how far it is, from when it was begun on.
+    fn followed(self) -> Result<(About, Option<Advance>)> {
+        let operation = Operation::try_from(self.operation)?;
+        let about = About {
+            topic: Some(Topic::ProgressUpdate),
+            owner: Some(self.owner_id.into()),
+            zone: zone_of(self.zone_id)?,
+            project: Some(operation.project_id),
+            operation: Some(operation.id.uuid()),
+            ..About::default()
+        };
+        Ok((about, operation.advance()))
+    }
+}
+
+/// How far the operations are that are being worked on, wherever that is; of more than `limit` the rest is left out.
+pub async fn running(connection: &mut Connection, limit: i64) -> Result<Vec<(About, Advance)>> {
+    let rows: Vec<FollowedRow> = on!(connection, c => {
+        sqlx::query_as(concat!(followed!(), "WHERE o.state = 'running' LIMIT $1")).bind(limit).fetch_all(c).await
+    })?;
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (about, advance) = row.followed()?;
+        all.extend(advance.map(|advance| (about, advance)));
+    }
+    Ok(all)
 }
 
 impl TryFrom<Row> for Operation {

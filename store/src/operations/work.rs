@@ -1,16 +1,18 @@
 //! The work on an operation, piece by piece.
 
 use safire_domain::{
-    OperationId, ProjectId, ScenarioId,
-    operation::Fault,
+    OperationId, ProjectId, ScenarioId, Timestamp,
+    event::About,
+    operation::{Fault, Step},
+    run::Advance,
     scenario::Scenario,
     user::{Access, Role},
 };
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{Grip, TABLE};
-use crate::{Connection, Error, Result, access::Right, connection::on, projects, scenarios};
+use super::{FollowedRow, Grip, TABLE, columns, followed};
+use crate::{Connection, Error, Result, access::Right, connection::on, events, projects, scenarios};
 
 /// What there is to do next.
 #[derive(Debug)]
@@ -36,27 +38,37 @@ pub struct Chunk {
     pub columns: Vec<(String, String)>,
 }
 
+/// What is to be done next, on whose behalf, and how far the operation is.
+#[derive(Debug)]
+pub struct Ahead {
+    /// Whoever began it, and what they may do now.
+    pub access: Access,
+    /// What its progress is about.
+    pub about: About,
+    /// How far it is.
+    pub advance: Option<Advance>,
+    /// What to do.
+    pub next: Next,
+}
+
 #[derive(FromRow)]
 struct NextRow {
-    project_id: Uuid,
-    user_id: Uuid,
+    #[sqlx(flatten)]
+    followed: FollowedRow,
     role: String,
     position: i64,
     columns: String,
-    calculate: bool,
     calculated_line: i64,
 }
 
-/// What is to be done next, and on whose behalf: at most so many calculations at once. `None` when the operation is no
-/// longer this attempt's: it was called off, taken over, or removed with its project.
-pub async fn next(connection: &mut Connection, grip: Grip, calculations: i64) -> Result<Option<(Access, Next)>> {
+/// What is to be done next: at most so many calculations at once. `None` when the operation is no longer this
+/// attempt's: it was called off, taken over, or removed with its project.
+pub async fn next(connection: &mut Connection, grip: Grip, calculations: i64) -> Result<Option<Ahead>> {
     let row: Option<NextRow> = on!(&mut *connection, c => {
-        sqlx::query_as(
-            "SELECT o.project_id, o.user_id, u.role, o.position, o.columns, o.calculate, o.calculated_line
-             FROM operations o
-             JOIN users u ON u.id = o.user_id
-             WHERE o.id = $1 AND o.lease_owner = $2 AND o.attempt = $3 AND o.state = 'running'",
-        )
+        sqlx::query_as(concat!(
+            followed!(", u.role, o.position, o.columns, o.calculated_line"),
+            "WHERE o.id = $1 AND o.lease_owner = $2 AND o.attempt = $3 AND o.state = 'running'",
+        ))
         .bind(grip.operation.uuid())
         .bind(grip.owner.uuid())
         .bind(grip.attempt)
@@ -65,11 +77,13 @@ pub async fn next(connection: &mut Connection, grip: Grip, calculations: i64) ->
     })?;
     let Some(row) = row else { return Ok(None) };
     let role = Role::from_name(&row.role).ok_or_else(|| Error::corrupt("users", "unknown role"))?;
-    let access = Access { user: row.user_id.into(), role };
-    Ok(Some((access, next_of(connection, grip, row, calculations).await?)))
+    let access = Access { user: row.followed.operation.user_id.into(), role };
+    let next = next_of(connection, grip, &row, calculations).await?;
+    let (about, advance) = row.followed.followed()?;
+    Ok(Some(Ahead { access, about, advance, next }))
 }
 
-async fn next_of(connection: &mut Connection, grip: Grip, row: NextRow, calculations: i64) -> Result<Next> {
+async fn next_of(connection: &mut Connection, grip: Grip, row: &NextRow, calculations: i64) -> Result<Next> {
     let content: Option<Vec<u8>> = on!(&mut *connection, c => {
         sqlx::query_scalar("SELECT content FROM operation_chunks WHERE operation_id = $1 AND position = $2")
             .bind(grip.operation.uuid())
@@ -77,12 +91,13 @@ async fn next_of(connection: &mut Connection, grip: Grip, row: NextRow, calculat
             .fetch_optional(c)
             .await
     })?;
+    let operation = &row.followed.operation;
     if let Some(content) = content {
         let columns = serde_json::from_str(&row.columns).map_err(|e| Error::corrupt(TABLE, e))?;
-        let project = row.project_id.into();
+        let project = operation.project_id.into();
         return Ok(Next::Chunk(Chunk { position: row.position, content, project, columns }));
     }
-    if !row.calculate {
+    if !operation.calculate {
         return Ok(Next::Nothing);
     }
     let rows: Vec<(i64, Uuid)> = on!(connection, c => {
@@ -112,8 +127,10 @@ pub struct Made {
     pub position: i64,
     /// New scenarios with their lines.
     pub created: Vec<(i64, Scenario)>,
-    /// Refused rows with what is wrong with them.
+    /// Refused rows with what is wrong with them, in the order of their lines.
     pub refused: Vec<(i64, Vec<Fault>)>,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Stores what a chunk has become, and that it has: both or nothing.
@@ -143,11 +160,12 @@ async fn advance_within(connection: &mut Connection, grip: Grip, access: Access,
     if projects::right_for_share(connection, access, project.into()).await? != Right::Write {
         return Ok(Advanced::Forbidden);
     }
-    let changed = on!(&mut *connection, c => {
-        sqlx::query(
+    let counted: Option<(i64, i64, bool)> = on!(&mut *connection, c => {
+        sqlx::query_as(
             "UPDATE operations
              SET position = position + 1, created = created + $5, refused = refused + $6, stumbles = 0
-             WHERE id = $1 AND lease_owner = $2 AND attempt = $3 AND state = 'running' AND position = $4",
+             WHERE id = $1 AND lease_owner = $2 AND attempt = $3 AND state = 'running' AND position = $4
+             RETURNING created, rows - created - refused, calculate",
         )
         .bind(grip.operation.uuid())
         .bind(grip.owner.uuid())
@@ -155,13 +173,10 @@ async fn advance_within(connection: &mut Connection, grip: Grip, access: Access,
         .bind(made.position)
         .bind(count(&made.created))
         .bind(count(&made.refused))
-        .execute(c)
+        .fetch_optional(c)
         .await
-        .map(|done| done.rows_affected())
     })?;
-    if changed != 1 {
-        return Ok(Advanced::Lost);
-    }
+    let Some((created, left, calculate)) = counted else { return Ok(Advanced::Lost) };
     on!(&mut *connection, c => {
         sqlx::query("DELETE FROM operation_chunks WHERE operation_id = $1 AND position = $2")
             .bind(grip.operation.uuid())
@@ -171,8 +186,14 @@ async fn advance_within(connection: &mut Connection, grip: Grip, access: Access,
             .map(drop)
     })?;
     record(connection, grip.operation, &made).await?;
+    let refused = Step::of_refused(count(&made.created), &made.refused);
+    let calculating = (calculate && left == 0 && created > 0).then_some(Step::Calculating { scenarios: created });
+    let (operation, at) = (grip.operation, made.at);
     let scenarios: Vec<Scenario> = made.created.into_iter().map(|(_, scenario)| scenario).collect();
     scenarios::insert_all(connection, &scenarios).await?;
+    for step in refused.iter().chain(&calculating) {
+        events::append_logged(connection, operation, step, at).await?;
+    }
     Ok(Advanced::Yes)
 }
 
@@ -218,30 +239,45 @@ pub async fn calculated(connection: &mut Connection, scenarios: &[ScenarioId]) -
     })?)
 }
 
-/// Stores that the scenarios up to a line have had their calculation; `false` when the operation is no longer this
-/// attempt's.
-pub async fn settle(
-    connection: &mut Connection,
-    grip: Grip,
-    line: i64,
-    calculated: i64,
-    not_calculated: i64,
-) -> Result<bool> {
-    let changed = on!(connection, c => {
-        sqlx::query(
+/// Scenarios that have had their calculation.
+#[derive(Debug, Clone, Copy)]
+pub struct Settled {
+    /// The line of the last of them.
+    pub line: i64,
+    /// Those whose calculation succeeded.
+    pub calculated: i64,
+    /// Those that could not be calculated.
+    pub not_calculated: i64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Stores that scenarios have had their calculation; `false` when the operation is no longer this attempt's.
+pub async fn settle(connection: &mut Connection, grip: Grip, settled: Settled) -> Result<bool> {
+    connection.transaction(move |c| Box::pin(settle_within(c, grip, settled))).await
+}
+
+async fn settle_within(connection: &mut Connection, grip: Grip, settled: Settled) -> Result<bool> {
+    let counted: Option<(i64, i64, i64)> = on!(&mut *connection, c => {
+        sqlx::query_as(
             "UPDATE operations
              SET calculated_line = $4, calculated = calculated + $5, not_calculated = not_calculated + $6, stumbles = 0
-             WHERE id = $1 AND lease_owner = $2 AND attempt = $3 AND state = 'running' AND calculated_line < $4",
+             WHERE id = $1 AND lease_owner = $2 AND attempt = $3 AND state = 'running' AND calculated_line < $4
+             RETURNING calculated, not_calculated, created - calculated - not_calculated",
         )
         .bind(grip.operation.uuid())
         .bind(grip.owner.uuid())
         .bind(grip.attempt)
-        .bind(line)
-        .bind(calculated)
-        .bind(not_calculated)
-        .execute(c)
+        .bind(settled.line)
+        .bind(settled.calculated)
+        .bind(settled.not_calculated)
+        .fetch_optional(c)
         .await
-        .map(|done| done.rows_affected())
     })?;
-    Ok(changed == 1)
+    let Some((calculated, not_calculated, left)) = counted else { return Ok(false) };
+    if left == 0 {
+        let step = Step::Calculated { calculated, not_calculated };
+        events::append_logged(connection, grip.operation, &step, settled.at).await?;
+    }
+    Ok(true)
 }

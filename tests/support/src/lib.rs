@@ -2,11 +2,13 @@
 
 mod database;
 mod fixtures;
+mod kafka;
 mod postgres;
 mod redis;
 
 pub use database::TestDatabase;
 pub use fixtures::{analyst, now, project, scenario, zone};
+pub use kafka::{KafkaSender, PATIENCE as KAFKA_PATIENCE, TestKafka};
 pub use postgres::{Ending, TestPostgres};
 pub use redis::{TestRedis, free_port};
 

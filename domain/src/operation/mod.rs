@@ -1,9 +1,13 @@
 //! Operations: work that takes longer than a request. There is one kind, the import of a file of scenarios.
 
+mod log;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{OperationId, ProjectId, Timestamp, UserId, engine::Failure, lifecycle::names};
+use crate::{OperationId, ProjectId, Timestamp, UserId, engine::Failure, lifecycle::names, run::Advance};
+
+pub use log::{Level, Step};
 
 /// How many times an operation is taken up without getting any further before it is given up.
 pub const MAX_STUMBLES: i64 = 3;
@@ -108,8 +112,8 @@ impl Operation {
         match self.state {
             State::Queued => "waiting",
             _ if self.state.has_ended() => "ended",
-            _ if self.counts.done() < self.counts.rows => "making scenarios",
-            _ => "calculating",
+            _ if self.calculate && self.counts.done() >= self.counts.rows => "calculating",
+            _ => "making scenarios",
         }
     }
 
@@ -123,6 +127,12 @@ impl Operation {
         (done + calculated + not_calculated, all + rows - refused)
     }
 
+    /// How far it is, from when it was begun on.
+    pub fn advance(&self) -> Option<Advance> {
+        let (done, total) = self.steps();
+        Some(Advance { stage: self.stage().to_owned(), done, total, started_at: self.started_at? })
+    }
+
     /// The share of the work that is done, in percent.
     pub fn percent(&self) -> f64 {
         let (done, all) = self.steps();
@@ -131,9 +141,7 @@ impl Operation {
 
     /// How long it will take from `now` on, in seconds, if it goes on as it did.
     pub fn remaining_s(&self, now: Timestamp) -> Option<f64> {
-        let (done, all) = self.steps();
-        let spent = (now - self.started_at?).num_milliseconds().max(0) as f64 / 1000.0;
-        (self.state == State::Running && done > 0).then(|| spent * (all - done) as f64 / done as f64)
+        self.advance().filter(|_| self.state == State::Running)?.remaining_s(now)
     }
 }
 
