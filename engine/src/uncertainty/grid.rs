@@ -119,8 +119,7 @@ impl Grid {
 #[inline(always)]
 pub(crate) fn are_near(distances: &Column) -> bool {
     // Less, so that the uppermost is within the bins, too.
-    let far = distances.iter().map(|t| u64::from(!(t.abs() < REACH)));
-    far.fold(0, |all, one| all | one) == 0
+    distances.iter().fold(true, |all, t| all & (t.abs() < REACH))
 }
 
 #[inline(always)]
