@@ -202,6 +202,20 @@ on_both_engines! {
         assert!(new.len() == 1 && new[0].place > all[4].place, "{new:?}");
     }
 
+    async fn of_too_many_unpublished_events_the_oldest_are_given_up_and_counted(database: &TestDatabase) {
+        let mut c = database.prepared().await;
+        for _ in 0..5 {
+            append(&mut c, Kind::Alerted).await;
+        }
+        let all = all_after(&mut c, None, NOWHERE).await;
+        assert_eq!(events::bound_unpublished(&mut c, 5).await.unwrap(), 0);
+        events::move_mark(&mut c, Mark::Published, all[0].place).await.unwrap();
+        assert_eq!(events::bound_unpublished(&mut c, 1).await.unwrap(), 3);
+        assert_eq!(events::mark(&mut c, Mark::Published).await.unwrap(), all[3].place);
+        assert_eq!(events::unpublished(&mut c, 100).await.unwrap(), 1);
+        assert_eq!(events::bound_unpublished(&mut c, 1).await.unwrap(), 0);
+    }
+
     async fn writers_hide_nothing_from_a_reader_who_follows(database: &TestDatabase) {
         // Where they take turns, many would only wait.
         let several: i64 = match database.prepared().await {

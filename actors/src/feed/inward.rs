@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     ALERTS, DEAD_LETTERS, PRICES, Parts,
-    kafka::{self, Quiet},
+    kafka::{self, Watched},
 };
 use crate::cache::MASTER_DATA;
 
@@ -36,7 +36,6 @@ struct Received {
     topic: String,
     partition: i32,
     offset: i64,
-    sent: Option<i64>,
     payload: Vec<u8>,
 }
 
@@ -46,7 +45,6 @@ impl Received {
             topic: message.topic().to_owned(),
             partition: message.partition(),
             offset: message.offset(),
-            sent: message.timestamp().to_millis(),
             payload: message.payload().unwrap_or_default().to_vec(),
         }
     }
@@ -60,8 +58,8 @@ struct DeadLetter<'m> {
 
 /// Takes messages in for as long as the actor lives.
 pub(super) async fn take_in(parts: &Parts) -> Result<(), String> {
-    let consumer = kafka::consumer(&parts.settings).map_err(|error| error.to_string())?;
-    let producer = kafka::producer(&parts.settings).map_err(|error| error.to_string())?;
+    let consumer = kafka::consumer(parts).map_err(|error| error.to_string())?;
+    let producer = kafka::producer(parts).map_err(|error| error.to_string())?;
     loop {
         let batch = gather(&consumer).await;
         // What was received takes effect before anything else is: nothing can be passed over.
@@ -80,7 +78,7 @@ pub(super) async fn take_in(parts: &Parts) -> Result<(), String> {
 }
 
 /// The next messages.
-async fn gather(consumer: &StreamConsumer<Quiet>) -> Vec<Received> {
+async fn gather(consumer: &StreamConsumer<Watched>) -> Vec<Received> {
     let mut batch = Vec::new();
     let mut until = None;
     loop {
@@ -107,7 +105,7 @@ async fn gather(consumer: &StreamConsumer<Quiet>) -> Vec<Received> {
 }
 
 /// Has a batch take effect, once, and puts aside what is not understood.
-async fn settle(parts: &Parts, producer: &FutureProducer<Quiet>, batch: &[Received]) -> Result<(), String> {
+async fn settle(parts: &Parts, producer: &FutureProducer<Watched>, batch: &[Received]) -> Result<(), String> {
     let now = parts.context.clock.now();
     let known = parts.database.read(|c| Box::pin(master_data::load(c))).await.map_err(|error| error.to_string())?;
     let (mut incoming, mut dead) = (Vec::with_capacity(batch.len()), Vec::new());
@@ -128,18 +126,15 @@ async fn settle(parts: &Parts, producer: &FutureProducer<Quiet>, batch: &[Receiv
     {
         tracing::warn!(%unavailable, "other replicas may list the old master data until it expires");
     }
-    note(parts, taken, dead.len(), batch, now);
+    note(parts, taken, dead.len());
     Ok(())
 }
 
-fn note(parts: &Parts, taken: TakenIn, dead: usize, batch: &[Received], now: Timestamp) {
+fn note(parts: &Parts, taken: TakenIn, dead: usize) {
     let figures = &parts.figures;
     figures.taken_in.fetch_add(taken.new as u64, Ordering::Relaxed);
     figures.repeated.fetch_add(taken.repeated as u64, Ordering::Relaxed);
     figures.dead_letters.fetch_add(dead as u64, Ordering::Relaxed);
-    if let Some(sent) = batch.iter().filter_map(|message| message.sent).min() {
-        figures.lag_ms.store(now.timestamp_millis() - sent, Ordering::Relaxed);
-    }
 }
 
 /// What a message says, or why it is not understood.
@@ -176,7 +171,7 @@ fn read_price(payload: &[u8], known: &MasterData) -> Result<NewPrice, String> {
 }
 
 /// Puts messages aside that are not understood, with the reason and where they came from.
-async fn put_aside(producer: &FutureProducer<Quiet>, dead: &[DeadLetter<'_>]) -> Result<(), String> {
+async fn put_aside(producer: &FutureProducer<Watched>, dead: &[DeadLetter<'_>]) -> Result<(), String> {
     let mut sent = Vec::with_capacity(dead.len());
     for DeadLetter { message, reason } in dead {
         let Received { topic, partition, offset, payload, .. } = message;
@@ -193,7 +188,7 @@ async fn put_aside(producer: &FutureProducer<Quiet>, dead: &[DeadLetter<'_>]) ->
     delivered.into_iter().try_for_each(|one| one.map(drop).map_err(|(error, _)| error.to_string()))
 }
 
-fn commit(consumer: &StreamConsumer<Quiet>, batch: &[Received]) -> rdkafka::error::KafkaResult<()> {
+fn commit(consumer: &StreamConsumer<Watched>, batch: &[Received]) -> rdkafka::error::KafkaResult<()> {
     let mut offsets = TopicPartitionList::new();
     for Received { topic, partition, offset, .. } in batch {
         // The later of two counts: messages of a partition come in order.

@@ -251,18 +251,31 @@ pub async fn unpublished(connection: &mut Connection, most: i64) -> Result<i64> 
     })?)
 }
 
-/// Gives up the oldest events that wait to be published, where there are more than `most`; returns whether there were.
-pub async fn bound_unpublished(connection: &mut Connection, most: i64) -> Result<bool> {
-    let Place { tx, n } = mark(connection, Mark::Published).await?;
+/// Gives up the oldest events that wait to be published, where there are more than `most`; returns how many.
+pub async fn bound_unpublished(connection: &mut Connection, most: i64) -> Result<u64> {
+    connection.transaction(move |c| Box::pin(bound_unpublished_within(c, most))).await
+}
+
+async fn bound_unpublished_within(connection: &mut Connection, most: i64) -> Result<u64> {
+    let published = mark(connection, Mark::Published).await?;
     let last: Option<(i64, i64)> = on!(&mut *connection, c => {
         sqlx::query_as("SELECT tx, n FROM events WHERE (tx, n) > ($1, $2) ORDER BY tx DESC, n DESC LIMIT 1 OFFSET $3")
-            .bind(tx)
-            .bind(n)
+            .bind(published.tx)
+            .bind(published.n)
             .bind(most)
             .fetch_optional(c)
             .await
     })?;
-    let Some((tx, n)) = last else { return Ok(false) };
+    let Some((tx, n)) = last else { return Ok(0) };
+    let given_up: i64 = on!(&mut *connection, c => {
+        sqlx::query_scalar("SELECT COUNT(*) FROM events WHERE (tx, n) > ($1, $2) AND (tx, n) <= ($3, $4)")
+            .bind(published.tx)
+            .bind(published.n)
+            .bind(tx)
+            .bind(n)
+            .fetch_one(c)
+            .await
+    })?;
     move_mark(connection, Mark::Published, Place { tx, n }).await?;
-    Ok(true)
+    Ok(given_up.unsigned_abs())
 }
