@@ -21,15 +21,15 @@ use crate::{
 const TOPICS: [&str; 4] = ["safire.scenarios", "safire.prices", "safire.alerts", "safire.dead-letters"];
 
 /// A group of Kafka takes some seconds to come together.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Kafka {
-    cluster: MockCluster<'static, DefaultProducerContext>,
+pub struct Kafka {
+    pub cluster: MockCluster<'static, DefaultProducerContext>,
     producer: FutureProducer,
 }
 
 impl Kafka {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let cluster = MockCluster::new(1).expect("a cluster");
         for topic in TOPICS {
             cluster.create_topic(topic, 3, 1).expect("a topic");
@@ -39,7 +39,7 @@ impl Kafka {
         Self { cluster, producer }
     }
 
-    async fn app(&self, database: &TestDatabase) -> TestApp {
+    pub async fn app(&self, database: &TestDatabase) -> TestApp {
         self.app_of_group(database, "safire").await
     }
 
@@ -48,13 +48,13 @@ impl Kafka {
         TestApp::with(database, |config, _| (config.feed.brokers, config.feed.group) = (Some(brokers), group)).await
     }
 
-    async fn tell(&self, topic: &str, message: impl ToString) {
+    pub async fn tell(&self, topic: &str, message: impl ToString) {
         let text = message.to_string();
         let record = FutureRecord::to(topic).key("one").payload(&text);
         self.producer.send(record, PATIENCE).await.expect("it is taken");
     }
 
-    fn reader(&self, topic: &str) -> StreamConsumer {
+    pub fn reader(&self, topic: &str) -> StreamConsumer {
         let reader: StreamConsumer = ClientConfig::new()
             .set("bootstrap.servers", self.cluster.bootstrap_servers())
             .set("group.id", "reader")

@@ -24,6 +24,7 @@ mod files;
 mod health;
 mod imports;
 mod injection;
+mod kafka;
 mod keys;
 mod limits;
 mod live;
