@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::{
     ClientConfig, Message,
     consumer::{Consumer, StreamConsumer},
-    message::Headers,
+    message::{Header, Headers, OwnedHeaders},
     mocking::MockCluster,
     producer::{DefaultProducerContext, FutureProducer, FutureRecord},
 };
@@ -54,6 +54,14 @@ impl Kafka {
         self.producer.send(record, PATIENCE).await.expect("it is taken");
     }
 
+    /// The same, with what the message was caused by.
+    pub async fn tell_because(&self, topic: &str, message: impl ToString, traceparent: &str) {
+        let text = message.to_string();
+        let cause = Header { key: "traceparent", value: Some(traceparent) };
+        let record = FutureRecord::to(topic).key("one").payload(&text).headers(OwnedHeaders::new().insert(cause));
+        self.producer.send(record, PATIENCE).await.expect("it is taken");
+    }
+
     pub fn reader(&self, topic: &str) -> StreamConsumer {
         let reader: StreamConsumer = ClientConfig::new()
             .set("bootstrap.servers", self.cluster.bootstrap_servers())
@@ -92,7 +100,7 @@ async fn price_becomes(ana: &Client, expected: f64) {
     }
 }
 
-fn price(value: f64) -> Value {
+pub fn price(value: f64) -> Value {
     json!({ "ware": "feedstock", "code": "UCO", "price": { "value": value, "unit": "USD/t" }, "country": "USA" })
 }
 

@@ -1,13 +1,20 @@
-//! Kafka as operators see it.
+//! Kafka as operators see it, and the traces that go through it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rdkafka::{
+    Message,
+    consumer::StreamConsumer,
+    message::{BorrowedMessage, Headers},
+};
+use safire_domain::trace::Traceparent;
 use safire_test_support::on_both_engines;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::{
     app::TestApp,
-    feed::{Kafka, PATIENCE},
+    feed::{Kafka, PATIENCE, price},
     metrics::{scrape, value},
 };
 
@@ -20,8 +27,21 @@ async fn health_once(app: &TestApp, expected: impl Fn(&Value) -> bool) -> Value 
             return health["kafka"].clone();
         }
         assert!(begun.elapsed() < PATIENCE, "never as expected: {health}");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+fn header(message: &BorrowedMessage<'_>) -> String {
+    let header = message.headers().and_then(|headers| headers.iter().find(|header| header.key == "traceparent"));
+    String::from_utf8(header.and_then(|header| header.value).expect("a traceparent").to_vec()).expect("text")
+}
+
+/// What the next message was caused by, which tells that this has happened.
+async fn traceparent(reader: &StreamConsumer, event: &str) -> String {
+    let message = timeout(PATIENCE, reader.recv()).await.expect("a message in time").expect("a message");
+    let told: Value = serde_json::from_slice(message.payload().expect("a payload")).expect("JSON");
+    assert_eq!(told["event"], event);
+    header(&message)
 }
 
 on_both_engines! {
@@ -59,6 +79,34 @@ on_both_engines! {
         kafka.cluster.broker_up(1).unwrap();
         let back = |health: &Value| health["status"] == "ok" && health["kafka"]["outbox"] == 0;
         health_once(&app, back).await;
+        app.stop().await;
+    }
+
+    async fn a_trace_goes_from_a_request_to_kafka_and_from_a_message_to_what_it_changes(database: &TestDatabase) {
+        let kafka = Kafka::start();
+        let app = kafka.app(database).await;
+        let ana = app.register().await;
+        let scenario = ana.plant(1000.0).await;
+        let (trace, caller) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+        let traced = ana.sending("traceparent", &format!("00-{trace}-{caller}-01"));
+        traced.post(&format!("/scenarios/{scenario}/calculate/sync"), None).await.is(200);
+        let reader = kafka.reader("safire.scenarios");
+        let created: Traceparent = traceparent(&reader, "created").await.parse().expect("a trace of its own");
+        assert_ne!(created.trace.to_string(), trace);
+        let [accepted, calculated] = [traceparent(&reader, "calculating").await, traceparent(&reader, "calculated").await];
+        let spans = [accepted, calculated].map(|text| text.parse::<Traceparent>().expect("a traceparent"));
+        assert!(spans.iter().all(|span| span.trace.to_string() == trace && span.is_sampled), "{spans:?}");
+        // The first was caused by the request, the second by the run: neither by the caller itself.
+        assert!(spans[0].span != spans[1].span && spans.iter().all(|span| span.span.to_string() != caller), "{spans:?}");
+
+        let cause = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        kafka.tell_because("safire.prices", price(1001.0), cause).await;
+        assert_eq!(traceparent(&reader, "stale").await, cause);
+        kafka.tell_because("safire.prices", "{", cause).await;
+        // One that is not asked any more would hold up its group.
+        drop(reader);
+        let dead = kafka.reader("safire.dead-letters");
+        assert_eq!(header(&timeout(PATIENCE, dead.recv()).await.expect("in time").expect("a message")), cause);
         app.stop().await;
     }
 }

@@ -10,19 +10,23 @@ use rdkafka::{
     message::{BorrowedMessage, Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
-use safire_domain::{AlertId, Timestamp, master_data::MasterData, price::NewPrice};
+use safire_domain::{AlertId, Timestamp, master_data::MasterData, price::NewPrice, trace::Traceparent};
 use safire_store::{
     feed::{self, Content, Incoming, TakenIn},
     master_data,
 };
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Span;
 
 use super::{
     ALERTS, DEAD_LETTERS, PRICES, Parts,
     kafka::{self, Watched},
 };
-use crate::cache::MASTER_DATA;
+use crate::{
+    cache::MASTER_DATA,
+    origin::{Origin, on_behalf_of, span_for},
+};
 
 /// Messages that take effect together: so many, or what comes within this time.
 const TOGETHER: usize = 1000;
@@ -37,15 +41,23 @@ struct Received {
     partition: i32,
     offset: i64,
     payload: Vec<u8>,
+    cause: Option<Traceparent>,
+    /// Around all that is done with it; what it was caused by is its parent.
+    span: Span,
 }
 
 impl Received {
     fn of(message: &BorrowedMessage<'_>) -> Self {
+        let cause = kafka::cause(message);
+        let origin = cause.map(|cause| Origin::new(None, cause));
+        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
         Self {
             topic: message.topic().to_owned(),
             partition: message.partition(),
             offset: message.offset(),
             payload: message.payload().unwrap_or_default().to_vec(),
+            cause,
+            span: span_for!(info_span, "message", origin.as_ref(), topic, partition, offset),
         }
     }
 }
@@ -111,7 +123,8 @@ async fn settle(parts: &Parts, producer: &FutureProducer<Watched>, batch: &[Rece
     let (mut incoming, mut dead) = (Vec::with_capacity(batch.len()), Vec::new());
     for (n, message) in (0..).zip(batch) {
         // A moment of its own, so that ids sort as the messages came.
-        let content = read(message, &known, now + TimeDelta::microseconds(n)).unwrap_or_else(|reason| {
+        let read = message.span.in_scope(|| read(message, &known, now + TimeDelta::microseconds(n)));
+        let content = read.unwrap_or_else(|reason| {
             dead.push(DeadLetter { message, reason });
             Content::Nothing
         });
@@ -119,7 +132,8 @@ async fn settle(parts: &Parts, producer: &FutureProducer<Watched>, batch: &[Rece
         incoming.push(Incoming { topic: topic.clone(), partition: *partition, offset: *offset, content });
     }
     put_aside(producer, &dead).await?;
-    let taken = parts.database.write(move |c| Box::pin(feed::take_in(c, incoming, now))).await;
+    let taken = parts.database.write(move |c| Box::pin(feed::take_in(c, incoming, now)));
+    let taken = on_behalf_of(cause_of(batch), taken).await;
     let taken = taken.map_err(|error| error.to_string())?;
     if taken.changed_sets > 0
         && let Err(unavailable) = parts.cache.invalidate(MASTER_DATA).await
@@ -128,6 +142,13 @@ async fn settle(parts: &Parts, producer: &FutureProducer<Watched>, batch: &[Rece
     }
     note(parts, taken, dead.len());
     Ok(())
+}
+
+/// What messages that take effect together were caused by, if all by the same.
+fn cause_of(batch: &[Received]) -> Option<Origin> {
+    let mut causes = batch.iter().map(|message| message.cause);
+    let first = causes.next()??;
+    causes.all(|cause| cause == Some(first)).then(|| Origin::new(None, first))
 }
 
 fn note(parts: &Parts, taken: TakenIn, dead: usize) {
@@ -174,13 +195,17 @@ fn read_price(payload: &[u8], known: &MasterData) -> Result<NewPrice, String> {
 async fn put_aside(producer: &FutureProducer<Watched>, dead: &[DeadLetter<'_>]) -> Result<(), String> {
     let mut sent = Vec::with_capacity(dead.len());
     for DeadLetter { message, reason } in dead {
-        let Received { topic, partition, offset, payload, .. } = message;
-        tracing::warn!(topic, partition, offset, reason, "a message was not understood");
+        let Received { topic, partition, offset, payload, cause, span } = message;
+        span.in_scope(|| tracing::warn!(topic, partition, offset, reason, "a message was not understood"));
         let (partition, offset) = (partition.to_string(), offset.to_string());
         let headers = [("reason", reason), ("topic", topic), ("partition", &partition), ("offset", &offset)];
         let headers = headers.into_iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value.as_str()) })
         });
+        let headers = match cause {
+            Some(cause) => kafka::traced(headers, *cause),
+            None => headers,
+        };
         let record = FutureRecord::<(), _>::to(DEAD_LETTERS).payload(payload).headers(headers);
         sent.push(producer.send_result(record).map_err(|(error, _)| error.to_string())?);
     }

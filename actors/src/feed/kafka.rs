@@ -8,8 +8,11 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{Consumer, ConsumerContext, StreamConsumer},
     error::{KafkaError, KafkaResult},
+    message::{BorrowedMessage, Header, Headers, Message as _, OwnedHeaders},
     producer::FutureProducer,
 };
+
+use safire_domain::trace::Traceparent;
 
 use super::{Figures, Parts, Settings};
 
@@ -73,6 +76,20 @@ pub(super) fn consumer(parts: &Parts) -> KafkaResult<StreamConsumer<Watched>> {
         .create_with_context(Watched(Arc::clone(&parts.figures)))?;
     consumer.subscribe(&[super::PRICES, super::ALERTS])?;
     Ok(consumer)
+}
+
+/// The header that says which span a message was caused by.
+const TRACEPARENT: &str = "traceparent";
+
+/// The headers, and what the message was caused by.
+pub(super) fn traced(headers: OwnedHeaders, cause: Traceparent) -> OwnedHeaders {
+    headers.insert(Header { key: TRACEPARENT, value: Some(&cause.to_string()) })
+}
+
+/// What a message was caused by, if it says so.
+pub(super) fn cause(message: &BorrowedMessage<'_>) -> Option<Traceparent> {
+    let header = message.headers()?.iter().find(|header| header.key == TRACEPARENT)?;
+    str::from_utf8(header.value?).ok()?.parse().ok()
 }
 
 /// Whether the library has given the client up.

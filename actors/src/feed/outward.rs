@@ -6,8 +6,11 @@ use std::{
 };
 
 use futures::future::try_join_all;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
-use safire_domain::event::Event;
+use rdkafka::{
+    message::OwnedHeaders,
+    producer::{FutureProducer, FutureRecord, Producer},
+};
+use safire_domain::{event::Event, trace::Traceparent};
 use safire_store::{
     events::{self, Mark},
     feed,
@@ -75,7 +78,7 @@ async fn publish_some(parts: &Parts, producer: &FutureProducer<Watched>) -> Resu
     if !my_turn(parts).await? {
         return Ok(false);
     }
-    let told: Vec<_> = batch.events.iter().filter_map(record).collect();
+    let told: Vec<_> = batch.events.iter().filter_map(Told::of).collect();
     deliver(parts, producer, &told).await?;
     let marked = parts.database.write(move |c| Box::pin(events::move_mark(c, Mark::Published, last))).await;
     marked.map_err(|error| error.to_string())?;
@@ -90,18 +93,34 @@ async fn my_turn(parts: &Parts) -> Result<bool, String> {
     turn.map_err(|error| error.to_string())
 }
 
-/// Key and text of an event that is told.
-fn record(event: &Event) -> Option<(String, String)> {
-    let scenario = event.what.scenario?;
-    Some((scenario.to_string(), serde_json::to_string(&event.message()).ok()?))
+/// An event as it is told.
+struct Told {
+    key: String,
+    text: String,
+    trace: Option<Traceparent>,
+}
+
+impl Told {
+    /// Events that are about no scenario are not told.
+    fn of(event: &Event) -> Option<Self> {
+        let key = event.what.scenario?.to_string();
+        Some(Self { key, text: serde_json::to_string(&event.message()).ok()?, trace: event.trace })
+    }
+
+    fn record(&self) -> FutureRecord<'_, String, String> {
+        let record = FutureRecord::to(SCENARIOS).key(&self.key).payload(&self.text);
+        match self.trace {
+            Some(trace) => record.headers(kafka::traced(OwnedHeaders::new(), trace)),
+            None => record,
+        }
+    }
 }
 
 /// Returns when the broker has all of them, however long it is away; meanwhile it stays this process's turn.
-async fn deliver(parts: &Parts, producer: &FutureProducer<Watched>, told: &[(String, String)]) -> Result<(), String> {
+async fn deliver(parts: &Parts, producer: &FutureProducer<Watched>, told: &[Told]) -> Result<(), String> {
     let mut sent = Vec::with_capacity(told.len());
-    for (key, text) in told {
-        let record = FutureRecord::to(SCENARIOS).key(key).payload(text);
-        sent.push(producer.send_result(record).map_err(|(error, _)| error.to_string())?);
+    for told in told {
+        sent.push(producer.send_result(told.record()).map_err(|(error, _)| error.to_string())?);
     }
     let mut delivered = std::pin::pin!(try_join_all(sent));
     let (begun, mut said) = (Instant::now(), None::<Instant>);

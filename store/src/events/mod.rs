@@ -69,6 +69,7 @@ struct Row {
     status: Option<String>,
     version: Option<i64>,
     body: Json<Map<String, Value>>,
+    trace: Option<String>,
     zone_id: Option<String>,
 }
 
@@ -90,7 +91,8 @@ impl TryFrom<Row> for Event {
             body: row.body.0,
         };
         let zone = row.zone_id.map(|id| id.parse::<ZoneId>()).transpose().map_err(|e| Error::corrupt(TABLE, e))?;
-        Ok(Self { place: Place { tx: row.tx, n: row.n }, what, zone })
+        let trace = row.trace.map(|text| text.parse()).transpose().map_err(|e| Error::corrupt(TABLE, e))?;
+        Ok(Self { place: Place { tx: row.tx, n: row.n }, what, zone, trace })
     }
 }
 
@@ -109,7 +111,7 @@ macro_rules! after_sql {
             "SELECT e.tx, e.n, e.tx < ",
             $horizon,
             " AS settled, e.at, e.kind, e.owner_id, e.project_id, e.scenario_id,
-                    e.run_id, e.operation_id, e.status, e.version, e.body, u.zone_id
+                    e.run_id, e.operation_id, e.status, e.version, e.body, e.trace, u.zone_id
              FROM events e
              LEFT JOIN users u ON u.id = e.owner_id
              WHERE (e.tx, e.n) > ($3, $4) AND ($2 OR e.owner_id IS NULL OR e.owner_id IN ",
