@@ -45,6 +45,7 @@ mod requests;
 mod scenarios;
 mod schemathesis;
 mod sessions;
+mod traces;
 mod upgrade;
 mod users;
 mod versions;
