@@ -59,7 +59,6 @@ async fn observed(app: &App, request: Request, answer: impl AsyncFnOnce(Request)
         let _in_flight = InFlight::begin(&app.metrics.http_requests_in_flight);
         let mut response = answer(request).await;
         let took = begun.elapsed();
-        Span::current().record("status", response.status().as_u16());
         log(is_read, response.status(), took);
         app.metrics.http.of(method.as_str(), matched).answered(response.status().as_u16(), took);
         if !matched.is_some_and(|route| WAITING.contains(&route)) {
@@ -99,6 +98,7 @@ fn log(is_read: bool, status: StatusCode, took: Duration) {
     if is_read && went_well && took < SLOW {
         tracing::debug!(status, duration_us, "answered");
     } else {
+        Span::current().record("status", status);
         tracing::info!(status, duration_us, "answered");
     }
 }
