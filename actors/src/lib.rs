@@ -19,6 +19,7 @@ pub mod limits;
 pub mod ongoing;
 pub mod origin;
 mod priority;
+mod resilient;
 mod scenario;
 pub mod scenarios;
 pub mod slot;

@@ -10,7 +10,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,6 +33,7 @@ use crate::{
     events::Events,
     heartbeat::{BEATS, Hold},
     ongoing::Ongoing,
+    resilient::Resilient,
     scenario::{self, ScenarioActor},
     slot::{Places, Reply, Slot, Unavailable, Why},
     supervisor::Child,
@@ -115,7 +119,8 @@ impl Scenarios {
         let (context, database, pool, hold) = (context.clone(), database.clone(), calculations.clone(), hold.clone());
         let in_motion = Ongoing::default();
         let (runs, lived) = (in_motion.clone(), AtomicBool::new(false));
-        let child = Child::new(slot.clone(), move || {
+        let metrics = Arc::clone(&context.metrics);
+        let child = Child::resilient(slot.clone(), &metrics, move || {
             let registry = Registry {
                 context: context.clone(),
                 database: database.clone(),
@@ -178,7 +183,6 @@ enum Message {
     Wait { scenario: ScenarioId, run: RunId, reply: Reply<()> },
     AtRest { scenario: ScenarioId, actor: ActorId, handled: u64 },
     Look,
-    LookAgain,
     Held(Instant, Vec<Held>),
     Claimed(Vec<Assignment>),
     Drain(Duration, Reply<Drained>),
@@ -206,8 +210,8 @@ struct State {
     closing: bool,
     /// Whether runs are left that nobody works on: they are looked for as soon as there is room.
     more: bool,
-    /// Passes on hints of other processes.
-    _hinted: Option<AbortOnDropHandle<()>>,
+    /// Says when to look for runs.
+    _looking: Option<AbortOnDropHandle<()>>,
 }
 
 struct Entry {
@@ -223,15 +227,16 @@ impl Actor for Registry {
 
     async fn pre_start(&self, myself: ActorRef<Message>, (): ()) -> Result<State, ActorProcessingErr> {
         self.claim(&myself, if self.lived_before { Reason::Forgotten } else { Reason::Routine });
-        myself.send_after(self.interval(), || Message::LookAgain);
-        let (hold, registry) = (self.hold.clone(), myself.clone());
-        let hinted = tokio::spawn(async move {
+        let (hold, registry, lease) = (self.hold.clone(), myself.clone(), self.context.lease);
+        let looking = tokio::spawn(async move {
             loop {
-                hold.hinted().await;
+                // Three times a lease, not in step with other processes; and when they give a hint.
+                let pause = (lease / BEATS).mul_f64(rand::rng().random_range(0.8..=1.2));
+                let _ = tokio::time::timeout(pause, hold.hinted()).await;
                 let _ = registry.cast(Message::Look);
             }
         });
-        Ok(State { _hinted: Some(AbortOnDropHandle::new(hinted)), ..State::default() })
+        Ok(State { _looking: Some(AbortOnDropHandle::new(looking)), ..State::default() })
     }
 
     async fn handle(
@@ -256,10 +261,6 @@ impl Actor for Registry {
             },
             Message::AtRest { scenario, actor, handled } => state.let_go(scenario, actor, handled),
             Message::Look => self.look(&myself, state),
-            Message::LookAgain => {
-                self.look(&myself, state);
-                myself.send_after(self.interval(), || Message::LookAgain);
-            }
             Message::Held(asked, held) => self.compare(&myself, state, asked, held),
             Message::Claimed(assignments) => {
                 // As many as are taken at once: there are likely to be more.
@@ -295,6 +296,13 @@ impl Actor for Registry {
             self.begin_again(&myself, state, &cell, &why);
         }
         Ok(())
+    }
+}
+
+impl Resilient for Registry {
+    /// What this process holds is compared with what its scenarios have in hand: a scenario that rests says so again.
+    fn make_up(&self, myself: &ActorRef<Message>, state: &mut State) {
+        self.look(myself, state);
     }
 }
 
@@ -360,11 +368,6 @@ impl Registry {
         tracing::error!(scenario.id = %scenario, %why, "a scenario failed and begins again");
         state.scenarios.remove(&scenario);
         self.claim(myself, Reason::Failed(scenario));
-    }
-
-    /// When to look again: three times a lease, and not in step with other processes.
-    fn interval(&self) -> Duration {
-        (self.context.lease / BEATS).mul_f64(rand::rng().random_range(0.8..=1.2))
     }
 
     /// Looks beside the actor which runs this process holds, and for runs that nobody does.

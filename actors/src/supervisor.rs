@@ -17,7 +17,10 @@ use rand::RngExt;
 use safire_metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 
-use crate::slot::{Reply, Slot};
+use crate::{
+    resilient::{Outlives, Resilient},
+    slot::{Reply, Slot},
+};
 
 /// How restarts are spaced and how many are too many.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +83,20 @@ impl Child {
             .boxed()
         };
         Self { name, start: Arc::new(start) }
+    }
+
+    /// Likewise, and a panic costs the actor no more than the message that met it.
+    pub(crate) fn resilient<A, F>(slot: Slot<A::Msg>, metrics: &Metrics, make: F) -> Self
+    where
+        A: Resilient,
+        F: Fn() -> (A, A::Arguments) + Send + Sync + 'static,
+    {
+        let name = slot.resource();
+        let lost = metrics.actor_lost_messages.of(name).clone();
+        Self::new(slot, move || {
+            let (actor, arguments) = make();
+            (Outlives { actor, name, lost: lost.clone() }, arguments)
+        })
     }
 }
 

@@ -213,6 +213,8 @@ declare! {
 
     /// Restarts of actors.
     actor_restarts: "safire_actor_restarts_total", Counter by "actor" in ACTORS;
+    /// Messages to an actor that were lost because their handling panicked.
+    actor_lost_messages: "safire_actor_lost_messages_total", Counter by "actor" in ACTORS;
     /// Requests that an actor admits at once.
     actor_permits: "safire_actor_permits", Gauge by "actor" in ACTORS;
     /// Requests that an actor has admitted and not answered.

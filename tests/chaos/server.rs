@@ -18,12 +18,19 @@ pub struct Place {
     port: u16,
     directory: std::path::PathBuf,
     settings: Vec<(String, String)>,
+    /// What the command line begins with.
+    within: Vec<String>,
 }
 
 impl Place {
     pub fn new(directory: &Path, settings: &[(&str, String)]) -> Self {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        Self { port: free_port(), directory: directory.to_owned(), settings }
+        Self { port: free_port(), directory: directory.to_owned(), settings, within: Vec::new() }
+    }
+
+    /// The same, started by another command.
+    pub fn within(self, command: Vec<String>) -> Self {
+        Self { within: command, ..self }
     }
 
     pub fn base(&self) -> String {
@@ -38,7 +45,8 @@ impl Place {
     pub fn start(&self) -> Server {
         // A write beyond a limit is to fail, not to kill the process.
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", r#"trap '' XFSZ; exec "$@""#, "sh", env!("CARGO_BIN_EXE_safire")]);
+        command.args(["-c", r#"trap '' XFSZ; exec "$@""#, "sh"]);
+        command.args(&self.within).arg(env!("CARGO_BIN_EXE_safire"));
         command
             .args(["--port", &self.port.to_string(), "--set", "metrics.port=0"])
             .current_dir(&self.directory)
@@ -66,6 +74,13 @@ pub struct Server {
 impl Server {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Memory that it has, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        kib.expect("it has memory").parse::<u64>().expect("a number") << 10
     }
 
     /// How it ended, if it did.

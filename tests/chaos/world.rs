@@ -17,7 +17,7 @@ use crate::{
     server::{PATIENCE, Place, Server},
 };
 
-const SECRET: &str = "a key that only the tests of Safire know";
+pub const SECRET: &str = "a key that only the tests of Safire know";
 
 /// Whether the doses are the full ones.
 pub fn full() -> bool {
@@ -128,14 +128,22 @@ impl World {
 
     /// Somebody without a token, who asks these servers in turn.
     pub fn nobody(&self, places: &[&Place]) -> Hand {
-        let bases = places.iter().map(|place| place.base()).collect();
+        self.nobody_at(places.iter().map(|place| place.base()).collect())
+    }
+
+    fn nobody_at(&self, bases: Vec<String>) -> Hand {
         Hand::new(bases, Arc::clone(&self.history), self.patience)
     }
 
     /// Somebody with an account.
     pub async fn analyst(&self, places: &[&Place]) -> Hand {
+        self.analyst_at(places.iter().map(|place| place.base()).collect()).await
+    }
+
+    /// Likewise, where these addresses lead.
+    pub async fn analyst_at(&self, bases: Vec<String>) -> Hand {
         let account = json!({ "email": "ana@example.com", "name": "Ana", "password": "correct horse battery" });
-        let nobody = self.nobody(places);
+        let nobody = self.nobody_at(bases);
         nobody.must(Method::POST, "/auth/register", Some(account.clone()), 201).await;
         let login = json!({ "email": account["email"], "password": account["password"] });
         let token = nobody.must(Method::POST, "/auth/login", Some(login), 200).await;

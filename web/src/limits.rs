@@ -4,7 +4,6 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{
     extract::{MatchedPath, Request},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -169,10 +168,10 @@ impl Inner {
 }
 
 /// Counts a request, and refuses it when its limit is reached.
-pub(crate) async fn limit(app: &App, mut request: Request, next: Next) -> Response {
+pub(crate) async fn limit(app: &App, mut request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();
     let Some(path) = path.as_ref().map(MatchedPath::as_str).filter(|path| path.starts_with(API)) else {
-        return next.run(request).await;
+        return answer(request).await;
     };
     let limits = Arc::clone(&app.limits.0);
     let address = client::address(request.extensions(), request.headers(), &limits.trusted_proxies);
@@ -194,7 +193,7 @@ pub(crate) async fn limit(app: &App, mut request: Request, next: Next) -> Respon
             return refusal;
         }
     }
-    let mut response = next.run(request).await;
+    let mut response = answer(request).await;
     told.write(response.headers_mut());
     response
 }

@@ -3,20 +3,22 @@
 
 use std::{
     any::Any,
+    convert::Infallible,
     panic::AssertUnwindSafe,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use axum::{
-    extract::{MatchedPath, Request, State},
-    middleware::Next,
+    extract::{MatchedPath, Request},
     response::{IntoResponse, Response},
 };
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use safire_actors::Origin;
 use safire_domain::trace::{SpanId, TraceId, Traceparent};
 use safire_metrics::Gauge;
+use tower::{Layer, Service};
 use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
@@ -31,14 +33,56 @@ pub(crate) fn trace_id() -> String {
     Origin::current().map(|origin| origin.trace().to_owned()).unwrap_or_default()
 }
 
-/// What is around every handler. One layer: each would cost every request a clone of all that it wraps.
-pub(crate) async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
-    observed(&app, request, async |request| {
-        let patience = patience(&app, &request);
-        let answer = in_time(patience, limits::limit(&app, request, next));
-        AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(panicked)
-    })
-    .await
+/// What is around every handler. One layer: each would cost every request a clone of all that it wraps, and one
+/// made from a function two more allocations.
+#[derive(Clone)]
+pub(crate) struct Around(pub App);
+
+impl<S> Layer<S> for Around {
+    type Service = Observed<S>;
+
+    fn layer(&self, inner: S) -> Observed<S> {
+        Observed { app: self.0.clone(), inner }
+    }
+}
+
+/// A route with what is around it.
+#[derive(Clone)]
+pub(crate) struct Observed<S> {
+    app: App,
+    inner: S,
+}
+
+impl<S> Service<Request> for Observed<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let next = self.inner.clone();
+        // The one that is ready is the one that was asked.
+        let mut inner = std::mem::replace(&mut self.inner, next);
+        let app = self.app.clone();
+        Box::pin(async move {
+            let answer = async |request| match inner.call(request).await {
+                Ok(response) => response,
+                Err(impossible) => match impossible {},
+            };
+            Ok(observed(&app, request, async |request| {
+                let answer = in_time(patience(&app, &request), limits::limit(&app, request, answer));
+                AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(panicked)
+            })
+            .await)
+        })
+    }
 }
 
 /// Gives the request its ids, logs and counts how it ended.

@@ -13,7 +13,7 @@ use super::{
     redis::Redis,
     undelivered::Target,
 };
-use crate::{context::Context, slot::Reply};
+use crate::{context::Context, resilient::Resilient, slot::Reply};
 
 /// What the cache is told.
 pub(super) enum Message {
@@ -85,14 +85,20 @@ impl Actor for CacheActor {
             Message::Set { key, value, ttl, mark, reply } => state.set(key, value, ttl, mark, reply),
             Message::Invalidate { target, mark, removed, reply } => state.invalidate(target, mark, removed, reply),
             Message::Announced(target) => state.forget(&target),
-            Message::Reconnected => {
-                state.forget(&Target::All);
-                state.redeliver();
-            }
+            Message::Reconnected => state.forget_all(),
             Message::Redeliver => state.redeliver(),
             Message::Stats(reply) => reply.send(state.shared.stats()),
         }
         Ok(())
+    }
+}
+
+impl Resilient for CacheActor {
+    /// It may have been an invalidation, or a value that others wait for: they are told that there is none.
+    fn make_up(&self, _: &ActorRef<Message>, state: &mut State) {
+        state.loading.clear();
+        state.overtaken.clear();
+        state.forget_all();
     }
 }
 
@@ -150,6 +156,12 @@ impl State {
         for reply in waiting.into_iter().flatten() {
             reply.send(value.clone());
         }
+    }
+
+    /// Others may have announced what was not heard.
+    fn forget_all(&mut self) {
+        self.forget(&Target::All);
+        self.redeliver();
     }
 
     fn get(&mut self, key: String, reply: Reply<Option<Bytes>>) {

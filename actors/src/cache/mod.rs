@@ -156,7 +156,7 @@ impl Cache {
     pub fn new(settings: &Settings, context: &Context) -> (Self, Child) {
         let slot = Slot::new("cache", settings.queue, settings.deadline);
         let shared = Arc::new(Shared::new(settings, &context.metrics));
-        let child = Child::new(slot.clone(), {
+        let child = Child::resilient(slot.clone(), &context.metrics, {
             let (context, shared) = (context.clone(), Arc::clone(&shared));
             move || (CacheActor(context.clone()), Arc::clone(&shared))
         });

@@ -143,7 +143,7 @@ impl Events {
             figures: Arc::default(),
             news: Arc::default(),
         };
-        let child = Child::new(events.slot.clone(), {
+        let child = Child::resilient(events.slot.clone(), &context.metrics, {
             let (events, hold) = (events.clone(), hold.clone());
             move || (Teller::new(&events, &hold, settings.published), ())
         });

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chrono::TimeDelta;
@@ -18,11 +18,12 @@ use safire_store::{
     hints::{self, Hint},
     streams,
 };
+use tokio::time::{Instant, interval_at};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::{Events, Mailbox, Message, STALLED, STREAMS_PER_USER, Subscription, json, render};
-use crate::{database::DatabaseError, heartbeat::Hold, slot::Reply};
+use crate::{database::DatabaseError, heartbeat::Hold, resilient::Resilient, slot::Reply};
 
 /// How long events are kept for those who come again.
 const REPLAYED: TimeDelta = TimeDelta::hours(2);
@@ -53,7 +54,8 @@ pub(super) enum Ask {
         own: bool,
     },
     Headed(Result<Place, DatabaseError>),
-    Read(Result<Batch, DatabaseError>),
+    /// What comes after that place.
+    Read(Place, Result<Batch, DatabaseError>),
     /// Operations of this process have advanced.
     Advanced,
     /// Runs are being calculated, somewhere.
@@ -116,8 +118,6 @@ impl Actor for Teller {
         let mut state = State { _woken: Some(AbortOnDropHandle::new(woken)), ..State::default() };
         self.count(&state);
         self.look(&myself, &mut state);
-        myself.send_after(TICK, || Ask::Tick);
-        myself.send_after(CLEAN_UP, || Ask::CleanUp);
         Ok(state)
     }
 
@@ -130,28 +130,41 @@ impl Actor for Teller {
                 state.own |= own;
                 self.look(&myself, state);
             }
-            Ask::Headed(Ok(place)) => self.begin(&myself, state, place),
-            Ask::Read(Ok(batch)) => self.tell(&myself, state, batch),
-            Ask::Headed(Err(error)) | Ask::Read(Err(error)) => {
+            Ask::Headed(Ok(place)) if state.place.is_none() => self.begin(&myself, state, place),
+            Ask::Read(place, Ok(batch)) if state.place == Some(place) => self.tell(&myself, state, batch),
+            // It was read twice.
+            Ask::Headed(Ok(_)) | Ask::Read(_, Ok(_)) => {}
+            Ask::Headed(Err(error)) | Ask::Read(_, Err(error)) => {
                 state.reading = false;
                 tracing::debug!(%error, "events were not read");
             }
             Ask::Advanced => self.advance(state),
             Ask::Running(running) => self.follow(state, running),
             Ask::Tick => self.tick(&myself, state),
-            Ask::CleanUp => self.clean_up(&myself),
+            Ask::CleanUp => self.clean_up(),
         }
         Ok(())
     }
 }
 
+impl Resilient for Teller {
+    /// What was read is read again.
+    fn make_up(&self, myself: &ActorRef<Ask>, state: &mut State) {
+        state.reading = false;
+        self.look(myself, state);
+    }
+}
+
 /// Wakes the actor when there may be something to tell.
 async fn wake(events: Events, hold: Hold, actor: ActorRef<Ask>) {
+    let [mut ticks, mut clean_ups] = [TICK, CLEAN_UP].map(|period| interval_at(Instant::now() + period, period));
     loop {
         let ask = tokio::select! {
             () = events.database.written() => Ask::Look { own: true },
             () = hold.told() => Ask::Look { own: false },
             () = events.latest.news.notified() => Ask::Advanced,
+            _ = ticks.tick() => Ask::Tick,
+            _ = clean_ups.tick() => Ask::CleanUp,
         };
         let _ = actor.cast(ask);
         tokio::time::sleep(PACE).await;
@@ -201,7 +214,9 @@ impl Teller {
         tokio::spawn(async move {
             let found = match place {
                 None => Ask::Headed(database.read(|c| Box::pin(events::head(c))).await),
-                Some(place) => Ask::Read(database.read(move |c| Box::pin(events::after(c, None, place, WINDOW))).await),
+                Some(place) => {
+                    Ask::Read(place, database.read(move |c| Box::pin(events::after(c, None, place, WINDOW))).await)
+                }
             };
             let _ = myself.cast(found);
         });
@@ -209,7 +224,7 @@ impl Teller {
 
     fn caught_up(&self) {
         let mut at = self.events.figures.caught_up.lock().unwrap_or_else(PoisonError::into_inner);
-        *at = Some(Instant::now());
+        *at = Some(Instant::now().into_std());
     }
 
     fn begin(&self, myself: &ActorRef<Ask>, state: &mut State, place: Place) {
@@ -307,8 +322,9 @@ impl Teller {
     }
 
     fn tick(&self, myself: &ActorRef<Ask>, state: &mut State) {
-        myself.send_after(TICK, || Ask::Tick);
         state.own_operations.retain(|_, advanced| advanced.elapsed() < 3 * TICK);
+        // Whose leave was not heard is gone.
+        state.subscribers.all.retain(|_, (_, mailbox)| Arc::strong_count(mailbox) > 1);
         state.subscribers.all.retain(|_, (user, mailbox)| {
             let stalls = mailbox.has_stalled(STALLED);
             if stalls {
@@ -331,8 +347,7 @@ impl Teller {
     }
 
     /// Removes old events beside the actor, a piece at a time.
-    fn clean_up(&self, myself: &ActorRef<Ask>) {
-        myself.send_after(CLEAN_UP, || Ask::CleanUp);
+    fn clean_up(&self) {
         let (database, published) = (self.events.database.clone(), self.published);
         let until = self.events.context.clock.now() - REPLAYED;
         tokio::spawn(async move {

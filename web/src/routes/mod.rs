@@ -41,7 +41,7 @@ pub(crate) use imports::IMPORT;
 
 use std::time::Duration;
 
-use axum::{Router, middleware};
+use axum::Router;
 use http::{
     HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, LOCATION, RETRY_AFTER},
@@ -49,7 +49,7 @@ use http::{
 use safire_domain::event::EventMessage;
 use safire_domain::event::{ProgressMessage, ResetMessage};
 use safire_metrics::Operation;
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, util::Either};
 use tower_http::{
     compression::{Compression, CompressionLayer},
     cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer},
@@ -150,16 +150,14 @@ pub fn operations() -> Vec<Operation> {
 }
 
 /// What pages of other origins may do: nothing, unless their origin is listed.
-fn cors(origins: &[HeaderValue]) -> CorsLayer {
-    if origins.is_empty() {
-        return CorsLayer::new().vary([]);
-    }
-    CorsLayer::new()
+fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
+    let layer = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([LOCATION, RETRY_AFTER, HeaderName::from_static("x-request-id")])
-        .max_age(Duration::from_secs(3600))
+        .max_age(Duration::from_secs(3600));
+    (!origins.is_empty()).then_some(layer)
 }
 
 /// All routes.
@@ -170,20 +168,20 @@ fn all() -> Router<App> {
 
 /// What answers requests. What does not ask which route a request takes is around the router, where it is
 /// cloned once for a request, not for each layer.
-pub type Service = SetSensitiveRequestHeaders<Compression<Cors<Router>>>;
+pub type Service = SetSensitiveRequestHeaders<Compression<Either<Cors<Router>, Router>>>;
 
 /// The service's routes with everything around them.
 pub fn service(app: App) -> Service {
     let around = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION, X_API_KEY]))
         .layer(CompressionLayer::new().gzip(true))
-        .layer(cors(&app.settings.cors_origins));
+        .option_layer(cors(&app.settings.cors_origins));
     let router = all()
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this resource does not know that method")
         })
-        .layer(middleware::from_fn_with_state(app.clone(), observe::around))
+        .layer(observe::Around(app.clone()))
         .with_state(app);
     around.service(router)
 }
