@@ -23,7 +23,7 @@ RUN for crate in . engine domain store metrics actors web tests/models tests/sup
         mkdir -p "$crate/src" && touch "$crate/src/lib.rs"; \
     done \
     && mkdir -p benches tests/service tests/chaos \
-    && echo 'fn main() {}' | tee src/main.rs benches/{database,http,process,metrics}.rs tests/{service,chaos}/main.rs >/dev/null \
+    && echo 'fn main() {}' | tee src/main.rs benches/{database,http,imports,process}.rs tests/{service,chaos}/main.rs >/dev/null \
     && cargo build --release --locked --bin safire \
     && find . -path ./target -prune -o -name '*.rs' -exec rm {} +
 

@@ -26,7 +26,7 @@ use tokio::{
 use uuid::Uuid;
 
 const CONNECTIONS: usize = 64;
-const SCRAPED: usize = 200;
+const USERS_SCRAPED: usize = 200;
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(800);
 const USERS: usize = 1_000;
@@ -57,29 +57,45 @@ async fn metrics() {
         let [on, off] = race([with.target(path, Some(&admin)), without.target(path, Some(&admin))]).await;
         println!("{path}: with metrics {on:.0}/s, without {off:.0}/s: {:.3}", on / off);
     }
-    let busy = with.target("/users?limit=100", Some(&admin));
-    let until = Instant::now() + ROUND * 8;
-    let load: Vec<_> = (0..SCRAPED).map(|_| tokio::spawn(ask(busy.clone(), until))).collect();
-    let mut answers = Vec::new();
-    let url = format!("http://{}/metrics", with.metrics.expect("an address"));
-    while Instant::now() + ROUND < until {
-        tokio::time::sleep(ROUND / 8).await;
-        let begun = Instant::now();
-        let text = with.http.get(&url).send().await.expect("answers").text().await.expect("a text");
-        answers.push((begun.elapsed(), text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count()));
+    let target = with.target("/users?limit=100", Some(&admin));
+    for (who, pause) in [("who ask ten times a second", Duration::from_millis(100)), ("without pauses", Duration::ZERO)]
+    {
+        let until = Instant::now() + ROUND * 8;
+        let users: Vec<_> = (0..USERS_SCRAPED).map(|_| tokio::spawn(use_it(target.clone(), pause, until))).collect();
+        let scrapes = scrapes(&with, until - ROUND).await;
+        let asked: u32 = futures::future::join_all(users).await.into_iter().map(|user| user.expect("no panic")).sum();
+        let rate = f64::from(asked) / (ROUND * 8).as_secs_f64();
+        println!("a scrape beside {USERS_SCRAPED} users {who} ({rate:.0} requests/s): {scrapes}");
     }
-    futures::future::join_all(load).await;
-    let mut idle = Vec::new();
-    for _ in 0..20 {
+    println!("a scrape at rest: {}", scrapes(&with, Instant::now() + ROUND * 2).await);
+}
+
+/// How long scrapes took, and how much they told.
+async fn scrapes(server: &Server, until: Instant) -> String {
+    let url = format!("http://{}/metrics", server.metrics.expect("an address"));
+    let (mut took, mut series) = (Vec::new(), 0);
+    while Instant::now() < until {
+        tokio::time::sleep(ROUND / 16).await;
         let begun = Instant::now();
-        with.http.get(&url).send().await.expect("answers").text().await.expect("a text");
-        idle.push(begun.elapsed());
+        let text = server.http.get(&url).send().await.expect("answers").text().await.expect("a text");
+        took.push(begun.elapsed());
+        series = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
     }
-    answers.sort();
-    idle.sort();
-    let (median, series) = answers[answers.len() / 2];
-    println!("a scrape at {SCRAPED} connections: median {median:.1?}, longest {:.1?}", answers[answers.len() - 1].0);
-    println!("a scrape at rest: median {:.1?}; {series} series", idle[idle.len() / 2]);
+    took.sort();
+    let (median, longest) = (took[took.len() / 2], took[took.len() - 1]);
+    format!("median {median:.2?}, longest of {} {longest:.2?}; {series} series", took.len())
+}
+
+/// Asks, pauses and asks again until then; how often it was answered.
+async fn use_it(target: Target, pause: Duration, until: Instant) -> u32 {
+    let mut answers = 0;
+    let mut connection = Connection::to(target).await;
+    while Instant::now() < until {
+        connection.ask().await;
+        answers += 1;
+        tokio::time::sleep(pause).await;
+    }
+    answers
 }
 
 async fn compare(engine: &str, database: &TestDatabase) {
@@ -220,25 +236,44 @@ async fn round(target: &Target) -> f64 {
 
 /// Asks again and again until then; how often it was answered.
 async fn ask(target: Target, until: Instant) -> u32 {
-    let mut stream = TcpStream::connect(target.address).await.expect("connects");
-    stream.set_nodelay(true).expect("is a socket");
-    let (mut answers, mut buffer) = (0, Vec::new());
+    let mut connection = Connection::to(target).await;
+    let mut answers = 0;
     while Instant::now() < until {
-        stream.write_all(target.request.as_bytes()).await.expect("sends");
+        connection.ask().await;
+        answers += 1;
+    }
+    answers
+}
+
+struct Connection {
+    stream: TcpStream,
+    request: String,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    async fn to(Target { address, request }: Target) -> Self {
+        let stream = TcpStream::connect(address).await.expect("connects");
+        stream.set_nodelay(true).expect("is a socket");
+        Self { stream, request, buffer: Vec::new() }
+    }
+
+    /// Asks, and reads the whole answer.
+    async fn ask(&mut self) {
+        let Self { stream, request, buffer } = self;
+        stream.write_all(request.as_bytes()).await.expect("sends");
         buffer.clear();
         let length = loop {
-            assert!(stream.read_buf(&mut buffer).await.expect("reads") > 0, "the connection was closed");
-            if let Some(length) = length(&buffer) {
+            assert!(stream.read_buf(buffer).await.expect("reads") > 0, "the connection was closed");
+            if let Some(length) = length(buffer) {
                 break length;
             }
         };
         while buffer.len() < length {
-            assert!(stream.read_buf(&mut buffer).await.expect("reads") > 0, "the connection was closed");
+            assert!(stream.read_buf(buffer).await.expect("reads") > 0, "the connection was closed");
         }
-        assert!(buffer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&buffer));
-        answers += 1;
+        assert!(buffer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(buffer));
     }
-    answers
 }
 
 /// How long the answer is that begins so, head and body; not known before the head has come.

@@ -22,7 +22,7 @@ pub use layers::{ConfigArgs, environment};
 pub use reference::reference;
 pub use sections::{
     Admin, Auth, Cache, Calculations, Database, Feed, Http, Imports, Limits, Log, LogFormat, Metrics, Registration,
-    Shutdown,
+    Shutdown, Traces,
 };
 pub use url::SecretUrl;
 
@@ -76,6 +76,9 @@ pub struct Config {
     /// What is logged, and how.
     #[schema(ignore)]
     pub log: Log,
+    /// Spans, for a collector.
+    #[schema(ignore)]
+    pub traces: Traces,
 }
 
 impl Default for Config {
@@ -94,6 +97,7 @@ impl Default for Config {
             shutdown: Shutdown::default(),
             metrics: Metrics::default(),
             log: Log::default(),
+            traces: Traces::default(),
         }
     }
 }

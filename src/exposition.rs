@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use metrics_process::Collector;
-use safire_actors::System;
+use safire_actors::{System, feed};
 use safire_metrics::{DECLARED, Gauge, Metrics};
 use tokio::{net::TcpListener, runtime::RuntimeMetrics, task::JoinHandle, time::interval};
 use tokio_util::sync::CancellationToken;
@@ -124,6 +124,8 @@ impl Source {
         self.sample_database();
         self.sample_cache();
         self.sample_calculations();
+        self.sample_events();
+        self.sample_feed();
         self.sample_actors();
         self.sample_runtime();
         metrics::with_local_recorder(&*self.recorder, || self.process.collect());
@@ -166,6 +168,31 @@ impl Source {
         let imports = self.system.imports.running();
         set(&metrics.imports_running, imports.count());
         metrics.imports_oldest.set(imports.oldest().as_secs_f64());
+    }
+
+    fn sample_events(&self) {
+        let (stats, metrics) = (self.system.events.stats(), &self.metrics);
+        set(&metrics.event_streams, stats.subscribers);
+        metrics.event_lag.set(stats.lag.as_secs_f64());
+        metrics.events_told.absolute(stats.events);
+        metrics.event_updates.absolute(stats.updates);
+        metrics.event_streams_cut.absolute(stats.cut);
+    }
+
+    fn sample_feed(&self) {
+        let metrics = &self.metrics;
+        let Some(feed) = &self.system.feed else { return };
+        let stats = feed.stats();
+        set_bool(&metrics.kafka_enabled, true);
+        set_bool(&metrics.kafka_up, stats.is_up);
+        metrics.outbox_events.set(stats.outbox as f64);
+        metrics.outbox_capacity.set(feed::OUTBOX as f64);
+        metrics.outbox_published.absolute(stats.published);
+        metrics.outbox_given_up.absolute(stats.given_up);
+        metrics.feed_waiting.set(stats.waiting as f64);
+        metrics.feed_consumed.absolute(stats.taken_in);
+        metrics.feed_duplicates.absolute(stats.repeated);
+        metrics.feed_dead_letters.absolute(stats.dead_letters);
     }
 
     fn sample_actors(&self) {

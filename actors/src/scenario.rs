@@ -29,7 +29,7 @@ use crate::{
     database::{Database, DatabaseError},
     events::Events,
     ongoing::{Begun, Ongoing},
-    origin::Origin,
+    origin::{Origin, on_behalf_of, span_for},
     scenarios::{Asker, CalculateAnswer, CancelAnswer, lease},
     slot::Reply,
 };
@@ -106,13 +106,11 @@ enum Question {
 }
 
 impl Question {
-    fn span(&self, scenario: ScenarioId) -> Span {
-        let origin = match self {
-            Self::Calculate { reply, .. } => reply.origin(),
-            Self::Cancel { reply, .. } => reply.origin(),
-        };
-        let (request, trace) = (origin.map(Origin::request), origin.map(Origin::trace));
-        info_span!(parent: None, "scenario", scenario.id = %scenario, request.id = request, trace_id = trace)
+    fn origin(&self) -> Option<Origin> {
+        match self {
+            Self::Calculate { reply, .. } => reply.origin().cloned(),
+            Self::Cancel { reply, .. } => reply.origin().cloned(),
+        }
     }
 }
 
@@ -124,11 +122,19 @@ struct Motion {
     since: Instant,
     /// Around all that is done for it, and named as it is.
     span: Span,
+    origin: Origin,
     /// How far it is; `None` while it waits for a thread.
     advance: Option<Advance>,
     waiting: Vec<Reply<()>>,
     /// Dropped with the motion, they end the calculation and its counting.
     _guards: (DropGuard, Begun),
+}
+
+impl Motion {
+    /// Does something for the run, beside the actor.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(self.origin.clone().scope(work).instrument(self.span.clone()));
+    }
 }
 
 impl Actor for ScenarioActor {
@@ -235,7 +241,8 @@ impl ScenarioActor {
     fn ask(&self, myself: &ActorRef<Message>, question: Question) {
         let (scenario, context, database, myself) =
             (self.id, self.context.clone(), self.database.clone(), myself.clone());
-        let span = question.span(scenario);
+        let origin = question.origin();
+        let span = span_for!(info_span, "scenario", origin.as_ref(), scenario.id = %scenario);
         let asked = async move {
             let now = context.clock.now();
             let answer = match question {
@@ -252,7 +259,7 @@ impl ScenarioActor {
             };
             let _ = myself.cast(Message::Answered(answer));
         };
-        tokio::spawn(asked.instrument(span));
+        tokio::spawn(on_behalf_of(origin, asked).instrument(span));
     }
 
     fn answered(&self, myself: &ActorRef<Message>, state: &mut State, answer: Answer) {
@@ -284,9 +291,11 @@ impl ScenarioActor {
         place: Option<Place>,
         origin: Option<&Origin>,
     ) {
+        let asker = origin.map(|asker| asker.cause().span);
+        let origin = Origin::of_run(run, attempt, origin);
         let span = info_span!(
-            parent: None, "run", run.id = %run, scenario.id = %self.id, attempt,
-            request.id = origin.map(Origin::request), trace_id = origin.map(Origin::trace)
+            parent: None, "run", run.id = %run, scenario.id = %self.id, attempt, request.id = origin.request(),
+            trace_id = origin.trace(), span_id = %origin.cause().span, parent_id = asker.map(tracing::field::display)
         );
         let cancel = CancellationToken::new();
         let waiting = state.motion.take().map(|earlier| earlier.waiting).unwrap_or_default();
@@ -296,6 +305,7 @@ impl ScenarioActor {
             attempt,
             since: Instant::now(),
             span: span.clone(),
+            origin: origin.clone(),
             advance: None,
             waiting,
             _guards: guards,
@@ -308,7 +318,7 @@ impl ScenarioActor {
                 let _ = myself.cast(Message::Computed(run, attempt, outcome));
             }
         };
-        tokio::spawn(computed.instrument(span));
+        tokio::spawn(origin.scope(computed).instrument(span));
     }
 
     /// Notes how far the run is, and tells whoever watches.
@@ -337,7 +347,7 @@ impl ScenarioActor {
                 tracing::debug!(%error, "it was not recorded how far the run is");
             }
         };
-        tokio::spawn(recorded.instrument(motion.span.clone()));
+        motion.spawn(recorded);
     }
 
     /// Commits an outcome, however long the database is away; a late one is refused there.
@@ -348,7 +358,7 @@ impl ScenarioActor {
             settle(&context, &database, run, attempt, outcome).await;
             let _ = myself.cast(Message::Committed(run, attempt));
         };
-        tokio::spawn(settled.instrument(motion.span.clone()));
+        motion.spawn(settled);
     }
 }
 

@@ -22,6 +22,7 @@ pub mod reading;
 pub mod run;
 pub mod scenario;
 pub mod table;
+pub mod trace;
 pub mod user;
 pub mod usual;
 pub mod zone;

@@ -179,6 +179,38 @@ declare! {
     /// How long the oldest import that is worked on here has been so.
     imports_oldest: "safire_imports_oldest_running_seconds", Gauge;
 
+    /// Live streams that are open.
+    event_streams: "safire_event_streams", Gauge;
+    /// For how long the table of events has not been read to its end: nothing older has not been told.
+    event_lag: "safire_event_lag_seconds", Gauge;
+    /// Events that were read and told to whoever asked for them.
+    events_told: "safire_events_told_total", Counter;
+    /// Updates of progress that were passed on.
+    event_updates: "safire_event_updates_total", Counter;
+    /// Live streams that were cut because their readers took nothing.
+    event_streams_cut: "safire_event_streams_cut_total", Counter;
+
+    /// Whether Kafka is configured.
+    kafka_enabled: "safire_kafka_enabled", Gauge;
+    /// Whether a broker of Kafka is connected, and takes within seconds what is published.
+    kafka_up: "safire_kafka_up", Gauge;
+    /// Events that wait to be published.
+    outbox_events: "safire_outbox_events", Gauge;
+    /// Events that may wait to be published; of more, the oldest are given up.
+    outbox_capacity: "safire_outbox_capacity_events", Gauge;
+    /// Events that were published.
+    outbox_published: "safire_outbox_published_total", Counter;
+    /// Events that were given up because too many waited.
+    outbox_given_up: "safire_outbox_given_up_total", Counter;
+    /// Messages that wait to be taken in here.
+    feed_waiting: "safire_feed_waiting_messages", Gauge;
+    /// Messages that were taken in.
+    feed_consumed: "safire_feed_consumed_total", Counter;
+    /// Messages that came again and were passed over.
+    feed_duplicates: "safire_feed_duplicates_total", Counter;
+    /// Messages that were not understood and were put aside.
+    feed_dead_letters: "safire_feed_dead_letters_total", Counter;
+
     /// Restarts of actors.
     actor_restarts: "safire_actor_restarts_total", Counter by "actor" in ACTORS;
     /// Messages to an actor that were lost because their handling panicked.

@@ -135,20 +135,24 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 }
 
 fn serve(config: Config) -> anyhow::Result<()> {
-    telemetry::init(&config.log)?;
-    block_on(async {
+    let telemetry = telemetry::init(&config.log, &config.traces)?;
+    let served = block_on(async {
         let service = Service::start(&config, service::Parts::default()).await?;
         shutdown::serve_until_told(service).await
-    })
+    });
+    telemetry.end();
+    served
 }
 
 fn migrate(config: Config) -> anyhow::Result<()> {
-    telemetry::init(&config.log)?;
-    block_on(async {
+    let telemetry = telemetry::init(&config.log, &config.traces)?;
+    let migrated = block_on(async {
         service::prepare_database(&config).await?;
         println!("the schema is at version {}", safire_store::schema::latest_version());
         Ok(())
-    })
+    });
+    telemetry.end();
+    migrated
 }
 
 fn openapi() -> anyhow::Result<()> {

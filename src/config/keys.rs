@@ -101,6 +101,7 @@ pub(super) const KEYS: &[Key] = &[
     number("metrics.port", 0..=65_535),
     text("log.filter", is_filter),
     text("log.format", anything),
+    text("traces.endpoint", is_collector).with_alias("OTEL_EXPORTER_OTLP_ENDPOINT"),
 ];
 
 const fn number(path: &'static str, range: RangeInclusive<i64>) -> Key {
@@ -335,6 +336,15 @@ fn is_brokers(text: &str) -> Result<(), String> {
         broker.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
     };
     require(text.split(',').all(|broker| is_one(broker.trim())), "is not a list such as kafka-1:9092,kafka-2:9092")
+}
+
+fn is_collector(text: &str) -> Result<(), String> {
+    // Credentials would be told in errors.
+    let is_one = text.strip_prefix("http://").is_some_and(|rest| {
+        let plain = rest.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'@' | b'?' | b'#'));
+        plain && !rest.is_empty() && !rest.starts_with('/')
+    });
+    require(is_one, "is not the address of a collector such as http://127.0.0.1:4318")
 }
 
 fn is_filter(text: &str) -> Result<(), String> {

@@ -71,6 +71,7 @@ fn description(section: Option<&str>, name: Option<&str>) -> String {
         Some("shutdown") => sections::Shutdown::schema(),
         Some("metrics") => sections::Metrics::schema(),
         Some("log") => sections::Log::schema(),
+        Some("traces") => sections::Traces::schema(),
         Some(_) => return String::new(),
     };
     let RefOr::T(Schema::Object(object)) = schema else { return String::new() };

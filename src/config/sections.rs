@@ -362,6 +362,16 @@ impl Default for Log {
     }
 }
 
+/// Spans of requests, runs and messages, for a collector.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Traces {
+    /// Where a collector takes spans by OTLP over HTTP (protobuf), such as `http://127.0.0.1:4318`; `/v1/traces` is
+    /// added. Without it no spans are sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+}
+
 fn mask<S: Serializer>(_: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(MASK)
 }

@@ -93,6 +93,7 @@ fn full_of_secrets() -> Given {
         .env("DATABASE_URL", &url("postgres"))
         .env("REDIS_URL", &url("redis"))
         .env("KAFKA_BROKERS", "kafka-1.test:9092,kafka-2.test:9092")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.test:4318")
 }
 
 fn keys_of(config: &Config) -> Vec<String> {
@@ -356,6 +357,8 @@ fn a_text_that_means_nothing_is_refused() {
         ("database.url", "mysql://db.test", "does not begin with sqlite:"),
         ("cache.redis_url", "http://cache.test", "does not begin with redis://"),
         ("feed.brokers", "kafka.test", "is not a list such as"),
+        ("traces.endpoint", "https://collector.test:4318", "is not the address of a collector such as"),
+        ("traces.endpoint", "http://user:word@collector.test", "is not the address of a collector such as"),
         ("auth.jwt_secret", "short", "has fewer than 32 bytes"),
         ("admin.password", "", "is empty"),
     ] {

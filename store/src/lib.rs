@@ -4,6 +4,7 @@
 //! and who waits for them is the business of the crate to the right.
 
 pub mod access;
+mod cause;
 mod connection;
 mod error;
 pub mod events;
@@ -25,6 +26,7 @@ pub mod users;
 pub mod window;
 pub mod zones;
 
+pub use cause::caused_by;
 pub use connection::{Connection, Engine, Target};
 pub use error::{Error, Result};
 pub use window::Window;

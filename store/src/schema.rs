@@ -29,6 +29,7 @@ fn migrator() -> Migrator {
         migration!(6, "analyses"),
         migration!(7, "events"),
         migration!(8, "operations"),
+        migration!(9, "traces"),
     ])
 }
 

@@ -208,12 +208,13 @@ on_both_engines! {
             append(&mut c, Kind::Alerted).await;
         }
         let all = all_after(&mut c, None, NOWHERE).await;
-        assert!(!events::bound_unpublished(&mut c, 5).await.unwrap());
+        assert_eq!(events::bound_unpublished(&mut c, 5).await.unwrap(), 0);
         assert_eq!(events::mark(&mut c, Mark::Published).await.unwrap(), NOWHERE);
-        assert!(events::bound_unpublished(&mut c, 3).await.unwrap());
-        assert_eq!(events::mark(&mut c, Mark::Published).await.unwrap(), all[1].place);
-        assert_eq!(events::unpublished(&mut c, 100).await.unwrap(), 3);
-        assert!(!events::bound_unpublished(&mut c, 3).await.unwrap());
+        events::move_mark(&mut c, Mark::Published, all[0].place).await.unwrap();
+        assert_eq!(events::bound_unpublished(&mut c, 1).await.unwrap(), 3);
+        assert_eq!(events::mark(&mut c, Mark::Published).await.unwrap(), all[3].place);
+        assert_eq!(events::unpublished(&mut c, 100).await.unwrap(), 1);
+        assert_eq!(events::bound_unpublished(&mut c, 1).await.unwrap(), 0);
         assert_eq!(all_after(&mut c, None, NOWHERE).await, all, "whoever comes again is told them nevertheless");
     }
 

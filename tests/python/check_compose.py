@@ -133,8 +133,12 @@ def configuration(safire, environment):
 
 
 def manifests(dockerfile):
-    """The layer of dependencies knows every member of the workspace."""
-    members = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["members"]
+    """The layer of dependencies knows every member of the workspace, and every target that has to have a file."""
+    manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
+    benches = sorted(bench["name"] for bench in manifest["bench"])
+    if f"benches/{{{','.join(benches)}}}.rs" not in dockerfile:
+        yield f"Dockerfile: makes other empty benches than {benches}"
+    members = manifest["workspace"]["members"]
     for member in members:
         if f"COPY {member}/Cargo.toml {member}/\n" not in dockerfile:
             yield f"Dockerfile: does not copy the manifest of {member}"

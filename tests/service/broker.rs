@@ -50,7 +50,7 @@ fn committed(kafka: &TestKafka, partition: i32) -> Option<i64> {
 async fn commits_after_the_transaction(kafka: &TestKafka, database: &TestDatabase) {
     let app = start(kafka, database).await;
     let ana = app.register().await;
-    let (partition, offset) = kafka.sender.tell("safire.prices", "one", &price(1001.0).to_string()).await;
+    let (partition, offset) = kafka.sender.tell("safire.prices", "one", &price(1001.0).to_string(), None).await;
     price_becomes(&ana, 1001.0).await;
     let is_told = async |next| {
         eventually("the group's place", async || match committed(kafka, partition) {
@@ -65,7 +65,7 @@ async fn commits_after_the_transaction(kafka: &TestKafka, database: &TestDatabas
     let mut blocking = sqlx::PgConnection::connect(database.url()).await.unwrap();
     let mut lock = blocking.begin().await.unwrap();
     sqlx::query("LOCK TABLE feed_offsets").execute(&mut *lock).await.unwrap();
-    kafka.sender.tell("safire.prices", "one", &price(1002.0).to_string()).await;
+    kafka.sender.tell("safire.prices", "one", &price(1002.0).to_string(), None).await;
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(2) {
         assert_eq!(committed(kafka, partition), Some(offset + 1), "told before it was stored");

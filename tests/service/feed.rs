@@ -22,8 +22,8 @@ async fn start_of_group(kafka: &TestKafka, database: &TestDatabase, group: &str)
     TestApp::with(database, |config, _| (config.feed.brokers, config.feed.group) = (Some(brokers), group)).await
 }
 
-async fn tell(kafka: &TestKafka, topic: &str, message: impl ToString) {
-    kafka.sender.tell(topic, "one", &message.to_string()).await;
+pub async fn tell(kafka: &TestKafka, topic: &str, message: impl ToString) {
+    kafka.sender.tell(topic, "one", &message.to_string(), None).await;
 }
 
 /// The next message, by key.

@@ -28,6 +28,7 @@ on_both_engines! {
             "database": { "engine": engine, "up": true, "pool": null },
             "cache": { "backend": "in-process", "up": true },
             "redis": { "enabled": false },
+            "kafka": { "enabled": false },
             "calculations": { "capacity": 2 + 256, "free": 2 + 256 },
             "actors": null,
             "breached": [],

@@ -30,13 +30,23 @@ pub struct Server {
 impl Server {
     /// Starts it and waits until it is ready.
     pub fn start(database: &TestDatabase) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), database)
+        Self::start_with(database, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(database: &TestDatabase, arguments: &[&str]) -> Self {
+        Self::start_so(tempfile::tempdir().unwrap(), database, arguments)
     }
 
     pub fn start_in(files: TempDir, database: &TestDatabase) -> Self {
+        Self::start_so(files, database, &[])
+    }
+
+    fn start_so(files: TempDir, database: &TestDatabase, arguments: &[&str]) -> Self {
         let mut command = safire(files.path());
         command
             .args(["--port", "0", "--set", "metrics.port=0", "--set", "auth.argon2_memory_kib=64"])
+            .args(arguments)
             .env("DATABASE_URL", database.url());
         command
             .env("SAFIRE_JWT_SECRET", SECRET)

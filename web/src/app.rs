@@ -9,7 +9,8 @@ use std::{
 use bytes::Bytes;
 use http::HeaderValue;
 use safire_actors::{
-    Cache, Calculations, Database, Events, Imports, Scenarios, System, database::DatabaseError, slot::Places,
+    Cache, Calculations, Database, Events, Feed, Imports, Scenarios, System, database::DatabaseError, feed,
+    slot::Places,
 };
 use safire_domain::{Clock, Timestamp, master_data::MasterData};
 use safire_metrics::Metrics;
@@ -139,6 +140,11 @@ impl App {
 
     pub(crate) fn places(&self) -> Vec<Places> {
         self.system.places()
+    }
+
+    /// How the feed has served, where there is one.
+    pub(crate) fn feed_stats(&self) -> Option<feed::Stats> {
+        self.system.feed.as_ref().map(Feed::stats)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -16,9 +16,10 @@ use axum::{
 use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use safire_actors::Origin;
+use safire_domain::trace::{SpanId, TraceId, Traceparent};
 use safire_metrics::Gauge;
 use tower::{Layer, Service};
-use tracing::Instrument;
+use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
 use crate::{App, Problem, limits, pace::SLOW, routes::IMPORT};
@@ -27,7 +28,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The trace that the request being answered is part of: the caller's, or else the request's own id.
+/// The trace that the request being answered is part of: the caller's, or else one of its own.
 pub(crate) fn trace_id() -> String {
     Origin::current().map(|origin| origin.trace().to_owned()).unwrap_or_default()
 }
@@ -86,14 +87,17 @@ where
 
 /// Gives the request its ids, logs and counts how it ended.
 async fn observed(app: &App, request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
-    let id = request_id(request.headers());
-    let trace = traceparent(request.headers()).unwrap_or_else(|| id.clone());
+    let (id, caller) = (request_id(request.headers()), traceparent(request.headers()));
+    let origin = origin(id.clone(), caller);
     let method = request.method().clone();
     let is_read = request.method().is_safe();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let matched = matched.as_ref().map(MatchedPath::as_str);
     let route = matched.unwrap_or("unmatched");
-    let span = tracing::info_span!("request", request.id = %id, trace_id = trace, %method, route);
+    let span = tracing::info_span!(
+        "request", request.id = %id, trace_id = origin.trace(), span_id = %origin.cause().span,
+        parent_id = caller.map(|caller| display(caller.span)), %method, route, status = Empty
+    );
     let work = async {
         let begun = Instant::now();
         let _in_flight = InFlight::begin(&app.metrics.http_requests_in_flight);
@@ -109,7 +113,7 @@ async fn observed(app: &App, request: Request, answer: impl AsyncFnOnce(Request)
         }
         response
     };
-    Origin::new(id.clone(), trace).scope(work.instrument(span)).await
+    origin.scope(work.instrument(span)).await
 }
 
 /// Routes that wait for a calculation when they are asked to: how long that takes says nothing about the service.
@@ -138,28 +142,36 @@ fn log(is_read: bool, status: StatusCode, took: Duration) {
     if is_read && went_well && took < SLOW {
         tracing::debug!(status, duration_us, "answered");
     } else {
+        Span::current().record("status", status);
         tracing::info!(status, duration_us, "answered");
     }
 }
 
-/// The trace that the request is part of (W3C Trace Context, version 00).
-fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(TRACEPARENT)?.to_str().ok()?;
-    let parts: Vec<_> = value.split('-').collect();
-    let hex = |text: &str, length| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let [version, trace, parent, flags] = parts.as_slice() else { return None };
-    let well_formed = *version == "00" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
-    (well_formed && trace.bytes().any(|b| b != b'0') && parent.bytes().any(|b| b != b'0')).then(|| (*trace).to_owned())
+/// What the caller says that the request was caused by.
+fn traceparent(headers: &HeaderMap) -> Option<Traceparent> {
+    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
+}
+
+/// The request, in its caller's trace or in one of its own, which has the request's id where that can be one.
+fn origin(id: String, caller: Option<Traceparent>) -> Origin {
+    let own = || TraceId::of(Uuid::try_parse(&id).unwrap_or_else(|_| fresh()));
+    let (trace, is_sampled) = caller.map_or_else(|| (own(), true), |caller| (caller.trace, caller.is_sampled));
+    let span = SpanId::of(fresh(), 0);
+    Origin::new(Some(id), Traceparent { trace, span, is_sampled })
+}
+
+#[expect(clippy::disallowed_methods, reason = "names requests and spans in logs; nothing is replayed from it")]
+fn fresh() -> Uuid {
+    Uuid::new_v4()
 }
 
 /// The caller's id when it is a plain short word, a new one otherwise: it goes into logs.
-#[expect(clippy::disallowed_methods, reason = "names a request in logs; nothing is replayed from it")]
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match given {
         Some(id) if (1..=64).contains(&id.len()) && id.chars().all(plain) => id.to_owned(),
-        _ => Uuid::new_v4().simple().to_string(),
+        _ => fresh().simple().to_string(),
     }
 }
 
@@ -192,20 +204,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_is_taken_over_when_it_is_well_formed() {
-        let of =
-            |text: &'static str| traceparent(&HeaderMap::from_iter([(TRACEPARENT, HeaderValue::from_static(text))]));
-        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").as_deref(), Some(trace));
-        for bad in [
-            "",
-            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-        ] {
-            assert_eq!(of(bad), None, "{bad}");
-        }
+    fn a_request_is_in_its_callers_trace_or_in_one_of_its_own() {
+        let caller: Traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().unwrap();
+        let of_caller = origin("a-word".to_owned(), Some(caller)).cause();
+        assert_eq!((of_caller.trace, of_caller.is_sampled), (caller.trace, false));
+        assert_ne!(of_caller.span, caller.span);
+        let id = "903ee1652d1a454b8d108042626e8c11";
+        assert_eq!(origin(id.to_owned(), None).trace(), id);
+        let [one, other] = [(); 2].map(|()| origin("a-word".to_owned(), None).cause());
+        assert_ne!(one.trace, other.trace);
     }
 }

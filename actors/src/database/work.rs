@@ -4,12 +4,12 @@ use std::{fmt, time::Instant};
 
 use futures::future::BoxFuture;
 use ractor::factory::{DiscardHandler, DiscardReason, Job};
-use safire_store::Connection;
-use tracing::{Instrument, debug_span};
+use safire_store::{Connection, caused_by};
+use tracing::Instrument;
 
 use super::{figures::Counted, link::Link};
 use crate::{
-    origin::Origin,
+    origin::{Origin, span_for},
     slot::{Reply, Why},
 };
 
@@ -78,9 +78,8 @@ where
     ) -> BoxFuture<'c, bool> {
         Box::pin(async move {
             let Self { work, reply } = *self;
-            let (request, trace) = (reply.origin().map(Origin::request), reply.origin().map(Origin::trace));
-            let span = debug_span!(parent: None, "database", request.id = request, trace_id = trace);
-            let result = work(connection).instrument(span).await;
+            let span = span_for!(debug_span, "database", reply.origin());
+            let result = caused_by(reply.origin().map(Origin::cause), work(connection)).instrument(span).await;
             let broken = result.as_ref().is_err_and(safire_store::Error::breaks_connection);
             match broken {
                 true => link.broke(),

@@ -17,9 +17,9 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use safire_domain::{
@@ -99,8 +99,8 @@ pub struct Stats {
     pub updates: u64,
     /// Streams that were cut because they took nothing.
     pub cut: u64,
-    /// How old the newest event was when it was told, in milliseconds.
-    pub lag_ms: i64,
+    /// For how long the table has not been read to its end: nothing older has not been told.
+    pub lag: Duration,
 }
 
 #[derive(Default)]
@@ -109,7 +109,8 @@ struct Figures {
     events: AtomicU64,
     updates: AtomicU64,
     cut: AtomicU64,
-    lag_ms: AtomicI64,
+    /// When the table was last read to its end.
+    caught_up: Mutex<Option<Instant>>,
 }
 
 /// The newest progress of operations of this process that was not passed on yet.
@@ -197,13 +198,14 @@ impl Events {
 
     /// How the actor has served. Waits for nothing.
     pub fn stats(&self) -> Stats {
-        let Figures { subscribers, events, updates, cut, lag_ms } = &*self.figures;
+        let Figures { subscribers, events, updates, cut, caught_up } = &*self.figures;
+        let caught_up = caught_up.lock().unwrap_or_else(PoisonError::into_inner);
         Stats {
             subscribers: subscribers.load(Ordering::Relaxed),
             events: events.load(Ordering::Relaxed),
             updates: updates.load(Ordering::Relaxed),
             cut: cut.load(Ordering::Relaxed),
-            lag_ms: lag_ms.load(Ordering::Relaxed),
+            lag: caught_up.map_or(Duration::ZERO, |at| at.elapsed()),
         }
     }
 

@@ -249,6 +249,11 @@ impl Teller {
         });
     }
 
+    fn caught_up(&self) {
+        let mut at = self.events.figures.caught_up.lock().unwrap_or_else(PoisonError::into_inner);
+        *at = Some(Instant::now().into_std());
+    }
+
     fn begin(&self, myself: &ActorRef<Ask>, state: &mut State, place: Place) {
         (state.place, state.reading) = (Some(place), false);
         for (subscription, reply) in std::mem::take(&mut state.waiting) {
@@ -271,10 +276,13 @@ impl Teller {
                 self.hint();
             }
         }
+        let is_full = batch.events.len() as i64 == WINDOW;
         if batch.held_back {
             myself.send_after(HELD_BACK, || Ask::Look { own: false });
+        } else if !is_full {
+            self.caught_up();
         }
-        if state.again || batch.events.len() as i64 == WINDOW {
+        if state.again || is_full {
             self.look(myself, state);
         }
     }
@@ -293,10 +301,6 @@ impl Teller {
             } else if let Some(run) = event.what.run {
                 state.runs.insert(run, event.about());
             }
-        }
-        if let Some(newest) = events.last() {
-            let lag = self.events.context.clock.now() - newest.what.at;
-            figures.lag_ms.store(lag.num_milliseconds(), Ordering::Relaxed);
         }
     }
 

@@ -10,19 +10,23 @@ use rdkafka::{
     message::{BorrowedMessage, Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
-use safire_domain::{AlertId, Timestamp, master_data::MasterData, price::NewPrice};
+use safire_domain::{AlertId, Timestamp, master_data::MasterData, price::NewPrice, trace::Traceparent};
 use safire_store::{
     feed::{self, Content, Incoming, TakenIn},
     master_data,
 };
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Span;
 
 use super::{
     ALERTS, DEAD_LETTERS, PRICES, Parts,
-    kafka::{self, Quiet},
+    kafka::{self, Watched},
 };
-use crate::cache::MASTER_DATA;
+use crate::{
+    cache::MASTER_DATA,
+    origin::{Origin, on_behalf_of, span_for},
+};
 
 /// Messages that take effect together: so many, or what comes within this time.
 const TOGETHER: usize = 1000;
@@ -36,18 +40,24 @@ struct Received {
     topic: String,
     partition: i32,
     offset: i64,
-    sent: Option<i64>,
     payload: Vec<u8>,
+    cause: Option<Traceparent>,
+    /// Around all that is done with it; what it was caused by is its parent.
+    span: Span,
 }
 
 impl Received {
     fn of(message: &BorrowedMessage<'_>) -> Self {
+        let cause = kafka::cause(message);
+        let origin = cause.map(|cause| Origin::new(None, cause));
+        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
         Self {
             topic: message.topic().to_owned(),
             partition: message.partition(),
             offset: message.offset(),
-            sent: message.timestamp().to_millis(),
             payload: message.payload().unwrap_or_default().to_vec(),
+            cause,
+            span: span_for!(info_span, "message", origin.as_ref(), topic, partition, offset),
         }
     }
 }
@@ -60,8 +70,8 @@ struct DeadLetter<'m> {
 
 /// Takes messages in for as long as the actor lives.
 pub(super) async fn take_in(parts: &Parts) -> Result<(), String> {
-    let consumer = kafka::consumer(&parts.settings).map_err(|error| error.to_string())?;
-    let producer = kafka::producer(&parts.settings).map_err(|error| error.to_string())?;
+    let consumer = kafka::consumer(parts).map_err(|error| error.to_string())?;
+    let producer = kafka::producer(parts).map_err(|error| error.to_string())?;
     loop {
         let batch = gather(&consumer).await;
         // What was received takes effect before anything else is: nothing can be passed over.
@@ -80,7 +90,7 @@ pub(super) async fn take_in(parts: &Parts) -> Result<(), String> {
 }
 
 /// The next messages.
-async fn gather(consumer: &StreamConsumer<Quiet>) -> Vec<Received> {
+async fn gather(consumer: &StreamConsumer<Watched>) -> Vec<Received> {
     let mut batch = Vec::new();
     let mut until = None;
     loop {
@@ -107,13 +117,14 @@ async fn gather(consumer: &StreamConsumer<Quiet>) -> Vec<Received> {
 }
 
 /// Has a batch take effect, once, and puts aside what is not understood.
-async fn settle(parts: &Parts, producer: &FutureProducer<Quiet>, batch: &[Received]) -> Result<(), String> {
+async fn settle(parts: &Parts, producer: &FutureProducer<Watched>, batch: &[Received]) -> Result<(), String> {
     let now = parts.context.clock.now();
     let known = parts.database.read(|c| Box::pin(master_data::load(c))).await.map_err(|error| error.to_string())?;
     let (mut incoming, mut dead) = (Vec::with_capacity(batch.len()), Vec::new());
     for (n, message) in (0..).zip(batch) {
         // A moment of its own, so that ids sort as the messages came.
-        let content = read(message, &known, now + TimeDelta::microseconds(n)).unwrap_or_else(|reason| {
+        let read = message.span.in_scope(|| read(message, &known, now + TimeDelta::microseconds(n)));
+        let content = read.unwrap_or_else(|reason| {
             dead.push(DeadLetter { message, reason });
             Content::Nothing
         });
@@ -121,25 +132,30 @@ async fn settle(parts: &Parts, producer: &FutureProducer<Quiet>, batch: &[Receiv
         incoming.push(Incoming { topic: topic.clone(), partition: *partition, offset: *offset, content });
     }
     put_aside(producer, &dead).await?;
-    let taken = parts.database.write(move |c| Box::pin(feed::take_in(c, incoming, now))).await;
+    let taken = parts.database.write(move |c| Box::pin(feed::take_in(c, incoming, now)));
+    let taken = on_behalf_of(cause_of(batch), taken).await;
     let taken = taken.map_err(|error| error.to_string())?;
     if taken.changed_sets > 0
         && let Err(unavailable) = parts.cache.invalidate(MASTER_DATA).await
     {
         tracing::warn!(%unavailable, "other replicas may list the old master data until it expires");
     }
-    note(parts, taken, dead.len(), batch, now);
+    note(parts, taken, dead.len());
     Ok(())
 }
 
-fn note(parts: &Parts, taken: TakenIn, dead: usize, batch: &[Received], now: Timestamp) {
+/// What messages that take effect together were caused by, if all by the same.
+fn cause_of(batch: &[Received]) -> Option<Origin> {
+    let mut causes = batch.iter().map(|message| message.cause);
+    let first = causes.next()??;
+    causes.all(|cause| cause == Some(first)).then(|| Origin::new(None, first))
+}
+
+fn note(parts: &Parts, taken: TakenIn, dead: usize) {
     let figures = &parts.figures;
     figures.taken_in.fetch_add(taken.new as u64, Ordering::Relaxed);
     figures.repeated.fetch_add(taken.repeated as u64, Ordering::Relaxed);
     figures.dead_letters.fetch_add(dead as u64, Ordering::Relaxed);
-    if let Some(sent) = batch.iter().filter_map(|message| message.sent).min() {
-        figures.lag_ms.store(now.timestamp_millis() - sent, Ordering::Relaxed);
-    }
 }
 
 /// What a message says, or why it is not understood.
@@ -176,16 +192,20 @@ fn read_price(payload: &[u8], known: &MasterData) -> Result<NewPrice, String> {
 }
 
 /// Puts messages aside that are not understood, with the reason and where they came from.
-async fn put_aside(producer: &FutureProducer<Quiet>, dead: &[DeadLetter<'_>]) -> Result<(), String> {
+async fn put_aside(producer: &FutureProducer<Watched>, dead: &[DeadLetter<'_>]) -> Result<(), String> {
     let mut sent = Vec::with_capacity(dead.len());
     for DeadLetter { message, reason } in dead {
-        let Received { topic, partition, offset, payload, .. } = message;
-        tracing::warn!(topic, partition, offset, reason, "a message was not understood");
+        let Received { topic, partition, offset, payload, cause, span } = message;
+        span.in_scope(|| tracing::warn!(topic, partition, offset, reason, "a message was not understood"));
         let (partition, offset) = (partition.to_string(), offset.to_string());
         let headers = [("reason", reason), ("topic", topic), ("partition", &partition), ("offset", &offset)];
         let headers = headers.into_iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value.as_str()) })
         });
+        let headers = match cause {
+            Some(cause) => kafka::traced(headers, *cause),
+            None => headers,
+        };
         let record = FutureRecord::<(), _>::to(DEAD_LETTERS).payload(payload).headers(headers);
         sent.push(producer.send_result(record).map_err(|(error, _)| error.to_string())?);
     }
@@ -193,7 +213,7 @@ async fn put_aside(producer: &FutureProducer<Quiet>, dead: &[DeadLetter<'_>]) ->
     delivered.into_iter().try_for_each(|one| one.map(drop).map_err(|(error, _)| error.to_string()))
 }
 
-fn commit(consumer: &StreamConsumer<Quiet>, batch: &[Received]) -> rdkafka::error::KafkaResult<()> {
+fn commit(consumer: &StreamConsumer<Watched>, batch: &[Received]) -> rdkafka::error::KafkaResult<()> {
     let mut offsets = TopicPartitionList::new();
     for Received { topic, partition, offset, .. } in batch {
         // The later of two counts: messages of a partition come in order.

@@ -54,7 +54,7 @@ pub struct Settings {
 /// How the feed has served since the process started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Whether the broker took what was published last, within seconds.
+    /// Whether a broker is connected, and takes within seconds what is published.
     pub is_up: bool,
     /// Events that wait to be published, as of the last look.
     pub outbox: i64,
@@ -68,20 +68,21 @@ pub struct Stats {
     pub repeated: u64,
     /// Messages that were not understood.
     pub dead_letters: u64,
-    /// How far the messages were behind that were taken in last, in milliseconds.
-    pub lag_ms: i64,
+    /// Messages that wait to be taken in here, as of a second ago.
+    pub waiting: i64,
 }
 
 #[derive(Default)]
 struct Figures {
-    is_up: AtomicBool,
+    is_connected: AtomicBool,
+    is_late: AtomicBool,
     outbox: AtomicI64,
     published: AtomicU64,
     given_up: AtomicU64,
     taken_in: AtomicU64,
     repeated: AtomicU64,
     dead_letters: AtomicU64,
-    lag_ms: AtomicI64,
+    waiting: AtomicI64,
 }
 
 /// A handle on the feed.
@@ -123,16 +124,17 @@ impl Feed {
 
     /// How the feed has served. Waits for nothing.
     pub fn stats(&self) -> Stats {
-        let Figures { is_up, outbox, published, given_up, taken_in, repeated, dead_letters, lag_ms } = &*self.0;
+        let Figures { is_connected, is_late, outbox, published, given_up, taken_in, repeated, dead_letters, waiting } =
+            &*self.0;
         Stats {
-            is_up: is_up.load(Ordering::Relaxed),
+            is_up: is_connected.load(Ordering::Relaxed) && !is_late.load(Ordering::Relaxed),
             outbox: outbox.load(Ordering::Relaxed),
             published: published.load(Ordering::Relaxed),
             given_up: given_up.load(Ordering::Relaxed),
             taken_in: taken_in.load(Ordering::Relaxed),
             repeated: repeated.load(Ordering::Relaxed),
             dead_letters: dead_letters.load(Ordering::Relaxed),
-            lag_ms: lag_ms.load(Ordering::Relaxed),
+            waiting: waiting.load(Ordering::Relaxed),
         }
     }
 }

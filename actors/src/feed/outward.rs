@@ -6,8 +6,11 @@ use std::{
 };
 
 use futures::future::try_join_all;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
-use safire_domain::event::Event;
+use rdkafka::{
+    message::OwnedHeaders,
+    producer::{FutureProducer, FutureRecord, Producer},
+};
+use safire_domain::{event::Event, trace::Traceparent};
 use safire_store::{
     events::{self, Mark},
     feed,
@@ -16,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     OUTBOX, Parts, SCENARIOS,
-    kafka::{self, Quiet},
+    kafka::{self, Watched},
 };
 
 /// Events published at once.
@@ -34,7 +37,7 @@ const REMINDER: Duration = Duration::from_secs(60);
 
 /// Publishes for as long as the actor lives.
 pub(super) async fn publish(parts: &Parts) -> Result<(), String> {
-    let producer = kafka::producer(&parts.settings).map_err(|error| error.to_string())?;
+    let producer = kafka::producer(parts).map_err(|error| error.to_string())?;
     let mut bounded: Option<Instant> = None;
     loop {
         if bounded.is_none_or(|at| at.elapsed() > REMINDER) {
@@ -56,7 +59,7 @@ pub(super) async fn publish(parts: &Parts) -> Result<(), String> {
 }
 
 /// Publishes a window of events; `false` when there are none, or when it is another process's turn.
-async fn publish_some(parts: &Parts, producer: &FutureProducer<Quiet>) -> Result<bool, String> {
+async fn publish_some(parts: &Parts, producer: &FutureProducer<Watched>) -> Result<bool, String> {
     let node = parts.context.node;
     let batch = parts
         .database
@@ -75,7 +78,7 @@ async fn publish_some(parts: &Parts, producer: &FutureProducer<Quiet>) -> Result
     if !my_turn(parts).await? {
         return Ok(false);
     }
-    let told: Vec<_> = batch.events.iter().filter_map(record).collect();
+    let told: Vec<_> = batch.events.iter().filter_map(Told::of).collect();
     deliver(parts, producer, &told).await?;
     let marked = parts.database.write(move |c| Box::pin(events::move_mark(c, Mark::Published, last))).await;
     marked.map_err(|error| error.to_string())?;
@@ -90,18 +93,34 @@ async fn my_turn(parts: &Parts) -> Result<bool, String> {
     turn.map_err(|error| error.to_string())
 }
 
-/// Key and text of an event that is told.
-fn record(event: &Event) -> Option<(String, String)> {
-    let scenario = event.what.scenario?;
-    Some((scenario.to_string(), serde_json::to_string(&event.message()).ok()?))
+/// An event as it is told.
+struct Told {
+    key: String,
+    text: String,
+    trace: Option<Traceparent>,
+}
+
+impl Told {
+    /// Events that are about no scenario are not told.
+    fn of(event: &Event) -> Option<Self> {
+        let key = event.what.scenario?.to_string();
+        Some(Self { key, text: serde_json::to_string(&event.message()).ok()?, trace: event.trace })
+    }
+
+    fn record(&self) -> FutureRecord<'_, String, String> {
+        let record = FutureRecord::to(SCENARIOS).key(&self.key).payload(&self.text);
+        match self.trace {
+            Some(trace) => record.headers(kafka::traced(OwnedHeaders::new(), trace)),
+            None => record,
+        }
+    }
 }
 
 /// Returns when the broker has all of them, however long it is away; meanwhile it stays this process's turn.
-async fn deliver(parts: &Parts, producer: &FutureProducer<Quiet>, told: &[(String, String)]) -> Result<(), String> {
+async fn deliver(parts: &Parts, producer: &FutureProducer<Watched>, told: &[Told]) -> Result<(), String> {
     let mut sent = Vec::with_capacity(told.len());
-    for (key, text) in told {
-        let record = FutureRecord::to(SCENARIOS).key(key).payload(text);
-        sent.push(producer.send_result(record).map_err(|(error, _)| error.to_string())?);
+    for told in told {
+        sent.push(producer.send_result(told.record()).map_err(|(error, _)| error.to_string())?);
     }
     let mut delivered = std::pin::pin!(try_join_all(sent));
     let (begun, mut said) = (Instant::now(), None::<Instant>);
@@ -110,17 +129,18 @@ async fn deliver(parts: &Parts, producer: &FutureProducer<Quiet>, told: &[(Strin
             if said.is_some() {
                 tracing::info!(after_s = begun.elapsed().as_secs(), "kafka is back");
             }
+            parts.figures.is_late.store(false, Ordering::Relaxed);
             let delivered = delivered.map_err(|error| error.to_string())?;
-            parts.figures.is_up.store(true, Ordering::Relaxed);
             return delivered.into_iter().try_for_each(|one| one.map(drop).map_err(|(error, _)| error.to_string()));
         }
-        parts.figures.is_up.store(false, Ordering::Relaxed);
+        parts.figures.is_late.store(true, Ordering::Relaxed);
+        let outbox = bound(parts).await;
         if said.is_none_or(|at| at.elapsed() > REMINDER) {
             said = Some(Instant::now());
-            let outbox = bound(parts).await;
             tracing::warn!(outbox, "kafka is away; events wait in the outbox");
         }
         if !my_turn(parts).await.unwrap_or(true) {
+            parts.figures.is_late.store(false, Ordering::Relaxed);
             return Err("another process publishes".into());
         }
     }
@@ -128,21 +148,14 @@ async fn deliver(parts: &Parts, producer: &FutureProducer<Quiet>, told: &[(Strin
 
 /// Counts what waits; of too many the oldest are given up, which is told.
 async fn bound(parts: &Parts) -> i64 {
-    let found = parts
-        .database
-        .write(|c| {
-            Box::pin(async move {
-                let waiting = events::unpublished(c, OUTBOX + 1).await?;
-                let is_full = waiting > OUTBOX && events::bound_unpublished(c, OUTBOX).await?;
-                Ok((waiting, is_full))
-            })
-        })
-        .await;
-    let Ok((waiting, is_full)) = found else { return parts.figures.outbox.load(Ordering::Relaxed) };
+    let waiting = parts.database.read(|c| Box::pin(events::unpublished(c, OUTBOX + 1))).await;
+    let Ok(waiting) = waiting else { return parts.figures.outbox.load(Ordering::Relaxed) };
     parts.figures.outbox.store(waiting, Ordering::Relaxed);
-    if is_full {
-        parts.figures.given_up.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(most = OUTBOX, "the outbox is full: the oldest events are given up");
+    if waiting > OUTBOX
+        && let Ok(given_up @ 1..) = parts.database.write(|c| Box::pin(events::bound_unpublished(c, OUTBOX))).await
+    {
+        parts.figures.given_up.fetch_add(given_up, Ordering::Relaxed);
+        tracing::error!(given_up, most = OUTBOX, "the outbox is full: the oldest events are given up");
     }
     waiting
 }

@@ -14,6 +14,7 @@ use crate::{
     ProjectId, RunId, ScenarioId, Timestamp, UserId,
     lifecycle::{StatusName, names},
     name::ZoneId,
+    trace::Traceparent,
     user::{Access, Role},
 };
 
@@ -184,6 +185,8 @@ pub struct Event {
     pub what: NewEvent,
     /// The zone that its owner is in now.
     pub zone: Option<ZoneId>,
+    /// The span that it was stored for, if that is known.
+    pub trace: Option<Traceparent>,
 }
 
 impl Event {

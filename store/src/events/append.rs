@@ -10,7 +10,7 @@ use safire_domain::{
 use serde_json::{Map, Value};
 use sqlx::{QueryBuilder, types::Json};
 
-use crate::{Connection, Result, connection::on};
+use crate::{Connection, Result, cause::cause, connection::on};
 
 /// The statement that stores these columns of events, selected so, at the transaction's next places.
 macro_rules! append_sql {
@@ -26,8 +26,8 @@ macro_rules! append_sql {
 pub async fn append(connection: &mut Connection, event: &NewEvent) -> Result<()> {
     let sql = append_sql!(
         connection,
-        "at, kind, owner_id, project_id, scenario_id, run_id, operation_id, status, version, body",
-        ", $1, $2, $3, $4, $5, $6, $7, $8, $9, $10"
+        "at, kind, owner_id, project_id, scenario_id, run_id, operation_id, status, version, body, trace",
+        ", $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11"
     );
     on!(connection, c => {
         sqlx::query(sql)
@@ -41,6 +41,7 @@ pub async fn append(connection: &mut Connection, event: &NewEvent) -> Result<()>
             .bind(event.status.map(StatusName::as_str))
             .bind(event.version)
             .bind(Json(&event.body))
+            .bind(cause())
             .execute(c)
             .await
             .map(drop)
@@ -59,8 +60,8 @@ pub async fn append_of_scenario(
 ) -> Result<()> {
     let sql = append_sql!(
         connection,
-        "at, kind, owner_id, project_id, scenario_id, run_id, operation_id, status, version, body",
-        ", $1, $2, p.owner_id, p.id, s.id, $4, $4, s.status, s.version, $5
+        "at, kind, owner_id, project_id, scenario_id, run_id, operation_id, status, version, body, trace",
+        ", $1, $2, p.owner_id, p.id, s.id, $4, $4, s.status, s.version, $5, $6
          FROM scenarios s
          JOIN projects p ON p.id = s.project_id
          WHERE s.id = $3"
@@ -72,6 +73,7 @@ pub async fn append_of_scenario(
             .bind(scenario.uuid())
             .bind(run.map(RunId::uuid))
             .bind(Json(&body))
+            .bind(cause())
             .execute(c)
             .await
             .map(drop)
@@ -87,7 +89,7 @@ pub(crate) async fn append_created(
     let place = connection.sql(concat!(place_postgres!(), " + "), concat!(place_sqlite!(), " + "));
     on!(connection, c => {
         let mut query = QueryBuilder::new(
-            "INSERT INTO events (tx, n, at, kind, owner_id, project_id, scenario_id, status, version, body) ",
+            "INSERT INTO events (tx, n, at, kind, owner_id, project_id, scenario_id, status, version, body, trace) ",
         );
         query.push_values(created.iter().enumerate(), |mut row, (n, (scenario, told))| {
             row.push(place)
@@ -101,7 +103,8 @@ pub(crate) async fn append_created(
                 .push_bind(scenario.id.uuid())
                 .push_bind(scenario.status.name().as_str())
                 .push_bind(scenario.version)
-                .push_bind(Json(told));
+                .push_bind(Json(told))
+                .push_bind(cause());
         });
         query.build().execute(c).await.map(drop)
     })?;
@@ -117,15 +120,23 @@ pub(crate) async fn append_of_project(
 ) -> Result<()> {
     let sql = append_sql!(
         connection,
-        "at, kind, owner_id, project_id, scenario_id, status, version, body",
-        " - 1 + ROW_NUMBER() OVER (ORDER BY s.id), $1, $2, p.owner_id, p.id, s.id, s.status, s.version, $4
+        "at, kind, owner_id, project_id, scenario_id, status, version, body, trace",
+        " - 1 + ROW_NUMBER() OVER (ORDER BY s.id), $1, $2, p.owner_id, p.id, s.id, s.status, s.version, $4, $5
          FROM scenarios s
          JOIN projects p ON p.id = s.project_id
          WHERE p.id = $3"
     );
     let nothing = Json(Map::<String, Value>::new());
     on!(connection, c => {
-        sqlx::query(sql).bind(at).bind(kind.as_str()).bind(project.uuid()).bind(nothing).execute(c).await.map(drop)
+        sqlx::query(sql)
+            .bind(at)
+            .bind(kind.as_str())
+            .bind(project.uuid())
+            .bind(nothing)
+            .bind(cause())
+            .execute(c)
+            .await
+            .map(drop)
     })?;
     Ok(())
 }
@@ -160,14 +171,15 @@ async fn append_of_operation(
 ) -> Result<()> {
     let sql = append_sql!(
         connection,
-        "at, kind, owner_id, project_id, operation_id, body",
-        ", $1, $2, p.owner_id, p.id, o.id, $3
+        "at, kind, owner_id, project_id, operation_id, body, trace",
+        ", $1, $2, p.owner_id, p.id, o.id, $3, $5
          FROM operations o
          JOIN projects p ON p.id = o.project_id
          WHERE o.id = $4"
     );
     on!(connection, c => {
-        sqlx::query(sql).bind(at).bind(kind.as_str()).bind(Json(told)).bind(operation.uuid()).execute(c).await.map(drop)
+        let query = sqlx::query(sql).bind(at).bind(kind.as_str()).bind(Json(told)).bind(operation.uuid());
+        query.bind(cause()).execute(c).await.map(drop)
     })?;
     Ok(())
 }
@@ -176,9 +188,9 @@ async fn append_of_operation(
 pub(crate) async fn append_stale(connection: &mut Connection, pathway: &Pathway, at: Timestamp) -> Result<()> {
     let sql = append_sql!(
         connection,
-        "at, kind, owner_id, project_id, scenario_id, run_id, status, version, body",
+        "at, kind, owner_id, project_id, scenario_id, run_id, status, version, body, trace",
         " - 1 + ROW_NUMBER() OVER (ORDER BY s.id),
-                $1, 'stale', p.owner_id, p.id, s.id, s.run_id, s.status, s.version, $2
+                $1, 'stale', p.owner_id, p.id, s.id, s.run_id, s.status, s.version, $2, $6
          FROM scenarios s
          JOIN projects p ON p.id = s.project_id
          WHERE s.status = 'calculated' AND s.process = $3 AND s.feedstock = $4 AND s.country = $5
@@ -193,6 +205,7 @@ pub(crate) async fn append_stale(connection: &mut Connection, pathway: &Pathway,
             .bind(&pathway.process)
             .bind(&pathway.feedstock)
             .bind(&pathway.country)
+            .bind(cause())
             .execute(c)
             .await
             .map(drop)

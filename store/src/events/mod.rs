@@ -69,6 +69,7 @@ struct Row {
     status: Option<String>,
     version: Option<i64>,
     body: Json<Map<String, Value>>,
+    trace: Option<String>,
     zone_id: Option<String>,
 }
 
@@ -90,7 +91,8 @@ impl TryFrom<Row> for Event {
             body: row.body.0,
         };
         let zone = row.zone_id.map(|id| id.parse::<ZoneId>()).transpose().map_err(|e| Error::corrupt(TABLE, e))?;
-        Ok(Self { place: Place { tx: row.tx, n: row.n }, what, zone })
+        let trace = row.trace.map(|text| text.parse()).transpose().map_err(|e| Error::corrupt(TABLE, e))?;
+        Ok(Self { place: Place { tx: row.tx, n: row.n }, what, zone, trace })
     }
 }
 
@@ -109,7 +111,7 @@ macro_rules! after_sql {
             "SELECT e.tx, e.n, e.tx < ",
             $horizon,
             " AS settled, e.at, e.kind, e.owner_id, e.project_id, e.scenario_id,
-                    e.run_id, e.operation_id, e.status, e.version, e.body, u.zone_id
+                    e.run_id, e.operation_id, e.status, e.version, e.body, e.trace, u.zone_id
              FROM events e
              LEFT JOIN users u ON u.id = e.owner_id
              WHERE (e.tx, e.n) > ($3, $4) AND ($2 OR e.owner_id IS NULL OR e.owner_id IN ",
@@ -251,18 +253,31 @@ pub async fn unpublished(connection: &mut Connection, most: i64) -> Result<i64> 
     })?)
 }
 
-/// Gives up the oldest events that wait to be published, where there are more than `most`; returns whether there were.
-pub async fn bound_unpublished(connection: &mut Connection, most: i64) -> Result<bool> {
-    let Place { tx, n } = mark(connection, Mark::Published).await?;
+/// Gives up the oldest events that wait to be published, where there are more than `most`; returns how many.
+pub async fn bound_unpublished(connection: &mut Connection, most: i64) -> Result<u64> {
+    connection.transaction(move |c| Box::pin(bound_unpublished_within(c, most))).await
+}
+
+async fn bound_unpublished_within(connection: &mut Connection, most: i64) -> Result<u64> {
+    let published = mark(connection, Mark::Published).await?;
     let last: Option<(i64, i64)> = on!(&mut *connection, c => {
         sqlx::query_as("SELECT tx, n FROM events WHERE (tx, n) > ($1, $2) ORDER BY tx DESC, n DESC LIMIT 1 OFFSET $3")
-            .bind(tx)
-            .bind(n)
+            .bind(published.tx)
+            .bind(published.n)
             .bind(most)
             .fetch_optional(c)
             .await
     })?;
-    let Some((tx, n)) = last else { return Ok(false) };
+    let Some((tx, n)) = last else { return Ok(0) };
+    let given_up: i64 = on!(&mut *connection, c => {
+        sqlx::query_scalar("SELECT COUNT(*) FROM events WHERE (tx, n) > ($1, $2) AND (tx, n) <= ($3, $4)")
+            .bind(published.tx)
+            .bind(published.n)
+            .bind(tx)
+            .bind(n)
+            .fetch_one(c)
+            .await
+    })?;
     move_mark(connection, Mark::Published, Place { tx, n }).await?;
-    Ok(true)
+    Ok(given_up.unsigned_abs())
 }

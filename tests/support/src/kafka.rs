@@ -11,6 +11,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{Consumer, StreamConsumer},
+    message::{Header, OwnedHeaders},
     mocking::MockCluster,
     producer::{DefaultProducerContext, FutureProducer, FutureRecord},
 };
@@ -132,9 +133,14 @@ impl KafkaSender {
         Self(producer.expect("a producer"))
     }
 
-    /// Sends a message and waits until it is stored; returns its partition and its place there.
-    pub async fn tell(&self, topic: &str, key: &str, text: &str) -> (i32, i64) {
-        let record = FutureRecord::to(topic).key(key).payload(text);
+    /// Sends a message, with the `traceparent` of what caused it where one is known, and waits until it is stored;
+    /// returns its partition and its place there.
+    pub async fn tell(&self, topic: &str, key: &str, text: &str, cause: Option<&str>) -> (i32, i64) {
+        let mut record = FutureRecord::to(topic).key(key).payload(text);
+        if let Some(cause) = cause {
+            let cause = Header { key: "traceparent", value: Some(cause) };
+            record = record.headers(OwnedHeaders::new().insert(cause));
+        }
         let stored = self.0.send(record, PATIENCE).await.expect("it is taken");
         (stored.partition, stored.offset)
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use safire_actors::{cache::Health, database::Stats, slot::Places};
+use safire_actors::{cache::Health, database::Stats, feed, slot::Places};
 use safire_store::schema;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -85,6 +85,7 @@ struct ServiceHealth {
     database: DatabaseHealth,
     cache: CacheHealth,
     redis: RedisHealth,
+    kafka: KafkaHealth,
     calculations: CalculationsHealth,
     /// Actors, and how many requests each has admitted.
     actors: Vec<ActorHealth>,
@@ -169,6 +170,47 @@ impl From<Health> for RedisHealth {
     }
 }
 
+/// How Kafka is.
+#[derive(Serialize, ToSchema)]
+struct KafkaHealth {
+    /// Whether it is configured; the rest is absent otherwise.
+    enabled: bool,
+    /// Whether a broker is connected, and takes within seconds what is published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connected: Option<bool>,
+    /// Events that wait to be published, as of the last look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outbox: Option<i64>,
+    /// Events given up since the process started because too many waited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given_up: Option<u64>,
+    /// Messages that wait to be taken in here, as of a second ago.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<i64>,
+    /// Messages put aside since the process started because they were not understood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letters: Option<u64>,
+}
+
+impl KafkaHealth {
+    fn is_degraded(&self) -> bool {
+        self.connected == Some(false)
+    }
+}
+
+impl From<Option<feed::Stats>> for KafkaHealth {
+    fn from(stats: Option<feed::Stats>) -> Self {
+        Self {
+            enabled: stats.is_some(),
+            connected: stats.map(|stats| stats.is_up),
+            outbox: stats.map(|stats| stats.outbox),
+            given_up: stats.map(|stats| stats.given_up),
+            waiting: stats.map(|stats| stats.waiting),
+            dead_letters: stats.map(|stats| stats.dead_letters),
+        }
+    }
+}
+
 #[derive(Serialize, ToSchema)]
 struct CalculationsHealth {
     /// Calculations that the pool holds at most, running and waiting.
@@ -203,7 +245,8 @@ async fn detail(State(app): State<App>) -> Json<ServiceHealth> {
     let cache = app.cache.health();
     let pool = app.database.stats();
     let breached = breaches(pool, &cache, app.pace.recent(Instant::now()));
-    let degraded = !cache_up || cache.is_degraded();
+    let kafka = KafkaHealth::from(app.feed_stats());
+    let degraded = !cache_up || cache.is_degraded() || kafka.is_degraded();
     Json(ServiceHealth {
         status: if readiness == "ok" && degraded { "degraded" } else { readiness },
         service: "safire",
@@ -211,6 +254,7 @@ async fn detail(State(app): State<App>) -> Json<ServiceHealth> {
         database: DatabaseHealth { engine: app.database.engine().name(), up: app.database.is_up(), pool: pool.into() },
         cache: CacheHealth { backend: cache.backend, up: cache_up },
         redis: cache.into(),
+        kafka,
         calculations: CalculationsHealth { capacity: app.calculations.capacity(), free: app.calculations.free() },
         actors: app.places().into_iter().map(Into::into).collect(),
         breached,
