@@ -482,11 +482,11 @@ on_both_engines! {
     async fn more_callers_than_the_queue_holds_are_refused_at_once(database: &TestDatabase) {
         let bench = Bench::with(database, |settings| {
             settings.database.connections = 1;
-            settings.database.queue = 9;
+            settings.database.queue = 99;
         })
         .await;
         let (release, _) = tokio::sync::broadcast::channel::<()>(1);
-        let jobs = (0..11).map(|_| {
+        let jobs = (0..111).map(|_| {
             let (system, mut released) = (Arc::clone(&bench.system), release.subscribe());
             tokio::spawn(async move {
                 system.database.read(move |_| Box::pin(async move {
@@ -509,8 +509,8 @@ on_both_engines! {
                 Err(error) => assert!(error.to_string().ends_with("is full"), "{error}"),
             }
         }
-        // The registry, the imports and the events, who look for work, may have had one of the ten places each.
-        assert!(served >= 7, "{served} of 10 places were used");
+        // The registry, the imports and the events, who look for work, may have had some of the hundred places.
+        assert!(served >= 90, "{served} of 100 places were used");
         bench.ping().await.unwrap();
     }
 }

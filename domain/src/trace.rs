@@ -42,7 +42,8 @@ impl SpanId {
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        // Faster than the formatting of a number, and every request has one.
+        fmt::Display::fmt(Uuid::from_u128(self.0).as_simple(), f)
     }
 }
 

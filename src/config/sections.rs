@@ -85,7 +85,7 @@ impl Default for Database {
             recycle_s: 3600,
             readers: 4,
             queue: 1000,
-            acquire_timeout_ms: 1900,
+            acquire_timeout_ms: 1500,
             statement_timeout_ms: 30_000,
         }
     }

@@ -87,8 +87,9 @@ where
 
 /// Gives the request its ids, logs and counts how it ended.
 async fn observed(app: &App, request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
-    let (id, caller) = (request_id(request.headers()), traceparent(request.headers()));
-    let origin = origin(id.clone(), caller);
+    let (own, caller) = (fresh(), traceparent(request.headers()));
+    let id = request_id(request.headers(), own);
+    let origin = origin(id.clone(), own, caller);
     let method = request.method().clone();
     let is_read = request.method().is_safe();
     let matched = request.extensions().get::<MatchedPath>().cloned();
@@ -152,11 +153,12 @@ fn traceparent(headers: &HeaderMap) -> Option<Traceparent> {
     headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
 }
 
-/// The request, in its caller's trace or in one of its own, which has the request's id where that can be one.
-fn origin(id: String, caller: Option<Traceparent>) -> Origin {
-    let own = || TraceId::of(Uuid::try_parse(&id).unwrap_or_else(|_| fresh()));
-    let (trace, is_sampled) = caller.map_or_else(|| (own(), true), |caller| (caller.trace, caller.is_sampled));
-    let span = SpanId::of(fresh(), 0);
+/// The request, in its caller's trace or in one of its own, which has the request's id where that can be one. `own`
+/// is nobody else's.
+fn origin(id: String, own: Uuid, caller: Option<Traceparent>) -> Origin {
+    let alone = || TraceId::of(Uuid::try_parse(&id).unwrap_or(own));
+    let (trace, is_sampled) = caller.map_or_else(|| (alone(), true), |caller| (caller.trace, caller.is_sampled));
+    let span = SpanId::of(own, 0);
     Origin::new(Some(id), Traceparent { trace, span, is_sampled })
 }
 
@@ -165,13 +167,13 @@ fn fresh() -> Uuid {
     Uuid::new_v4()
 }
 
-/// The caller's id when it is a plain short word, a new one otherwise: it goes into logs.
-fn request_id(headers: &HeaderMap) -> String {
+/// The caller's id when it is a plain short word, `own` otherwise: it goes into logs.
+fn request_id(headers: &HeaderMap, own: Uuid) -> String {
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match given {
         Some(id) if (1..=64).contains(&id.len()) && id.chars().all(plain) => id.to_owned(),
-        _ => fresh().simple().to_string(),
+        _ => own.simple().to_string(),
     }
 }
 
@@ -206,12 +208,12 @@ mod tests {
     #[test]
     fn a_request_is_in_its_callers_trace_or_in_one_of_its_own() {
         let caller: Traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().unwrap();
-        let of_caller = origin("a-word".to_owned(), Some(caller)).cause();
+        let of_caller = origin("a-word".to_owned(), fresh(), Some(caller)).cause();
         assert_eq!((of_caller.trace, of_caller.is_sampled), (caller.trace, false));
         assert_ne!(of_caller.span, caller.span);
         let id = "903ee1652d1a454b8d108042626e8c11";
-        assert_eq!(origin(id.to_owned(), None).trace(), id);
-        let [one, other] = [(); 2].map(|()| origin("a-word".to_owned(), None).cause());
+        assert_eq!(origin(id.to_owned(), fresh(), None).trace(), id);
+        let [one, other] = [(); 2].map(|()| origin("a-word".to_owned(), fresh(), None).cause());
         assert_ne!(one.trace, other.trace);
     }
 }
