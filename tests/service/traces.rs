@@ -80,6 +80,7 @@ on_both_engines! {
         let ana = server.nobody().register().await;
         let scenario = ana.plant(500_000.0).await;
         let traced = ana.sending("traceparent", &format!("00-{TRACE}-{PARENT}-01")).sending("x-request-id", "notebook-7");
+        traced.get("/users-dict").await.is(200);
         traced.post(&format!("/scenarios/{scenario}/calculate/sync"), None).await.is(200);
         let run = id(&ana.get(&format!("/scenarios/{scenario}/runs")).await.is(200)["items"][0]);
         assert_eq!(server.terminate().0.code(), Some(0));
@@ -113,6 +114,10 @@ on_both_engines! {
         // The result was committed for the run, the run accepted for the request.
         let committed = of_trace.iter().filter(|span| span.name == "database" && span.parent_span_id == sent_run.span_id);
         assert!(committed.count() >= 1, "{of_trace:#?}");
+        // What the cache did not have was read for the request that asked for it.
+        let read = one("GET /api/v1/users-dict");
+        let of_read = |name: &str| of_trace.iter().any(|span| span.name == name && span.parent_span_id == read.span_id);
+        assert!(of_read("cache") && of_read("database"), "{of_trace:#?}");
         let told = format!("{spans:?}");
         for secret in [ana.token.as_ref().unwrap(), SECRET, ADMIN.1, PASSWORD, "postgres://"] {
             assert!(!told.contains(secret), "a span tells a secret: {told}");

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use super::{
     Loaded, Shared, Stats,
@@ -13,7 +14,12 @@ use super::{
     redis::Redis,
     undelivered::Target,
 };
-use crate::{context::Context, resilient::Resilient, slot::Reply};
+use crate::{
+    context::Context,
+    origin::{Origin, on_behalf_of, span_for},
+    resilient::Resilient,
+    slot::Reply,
+};
 
 /// What the cache is told.
 pub(super) enum Message {
@@ -102,6 +108,12 @@ impl Resilient for CacheActor {
     }
 }
 
+/// Does something beside the actor, for whoever asked.
+fn beside(asker: Option<Origin>, work: impl Future<Output = ()> + Send + 'static) {
+    let span = span_for!(debug_span, "cache", asker.as_ref());
+    tokio::spawn(on_behalf_of(asker, work).instrument(span));
+}
+
 /// A link that panics takes the actor with it, so that both are started again.
 async fn keep_linked(redis: Arc<Redis>, myself: ActorRef<Message>) {
     let link = AbortOnDropHandle::new(tokio::spawn(link::keep_connected(redis, myself.clone())));
@@ -133,9 +145,10 @@ impl State {
         self.fetches += 1;
         let number = self.fetches;
         let since = self.shared.undelivered.newest();
+        let asker = reply.origin().cloned();
         self.loading.insert(key.clone(), Loading { number, since, waiting: vec![reply] });
         let shared = Arc::clone(&self.shared);
-        tokio::spawn(Fetch { shared, key, ttl, number, actor: myself.clone() }.run(source));
+        beside(asker, Fetch { shared, key, ttl, number, actor: myself.clone() }.run(source));
     }
 
     fn arrived(&mut self, key: &str, ttl: Duration, number: u64, value: &Loaded) {
@@ -167,13 +180,13 @@ impl State {
     fn get(&mut self, key: String, reply: Reply<Option<Bytes>>) {
         let known = self.shared.local.get(&key);
         let Some(redis) = self.shared.redis_for(&key).filter(|_| known.is_none()) else { return reply.send(known) };
-        tokio::spawn(async move { reply.send(redis.get(&key).await.unwrap_or_default()) });
+        beside(reply.origin().cloned(), async move { reply.send(redis.get(&key).await.unwrap_or_default()) });
     }
 
     fn exists(&mut self, key: String, reply: Reply<bool>) {
         let known = self.shared.local.get(&key).is_some();
         let Some(redis) = self.shared.redis_for(&key).filter(|_| !known) else { return reply.send(known) };
-        tokio::spawn(async move { reply.send(redis.exists(&key).await.unwrap_or_default()) });
+        beside(reply.origin().cloned(), async move { reply.send(redis.exists(&key).await.unwrap_or_default()) });
     }
 
     fn set(&mut self, key: String, value: Bytes, ttl: Duration, mark: u64, reply: Reply<()>) {
@@ -186,7 +199,7 @@ impl State {
         };
         self.shared.undelivered.begin(&target, mark);
         let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move {
+        beside(reply.origin().cloned(), async move {
             match redis.set(&key, &value, ttl).await {
                 Ok(()) => shared.undelivered.settle(&target, mark),
                 Err(_) => shared.undelivered.fail(&target, mark),
@@ -199,7 +212,7 @@ impl State {
         self.forget(&target);
         let shared = Arc::clone(&self.shared);
         self.shared.undelivered.begin(&target, mark);
-        tokio::spawn(async move {
+        beside(reply.origin().cloned(), async move {
             let there = shared.deliver(&target, mark).await;
             reply.send(there.unwrap_or_default().max(removed));
         });

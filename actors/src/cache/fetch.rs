@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use ractor::ActorRef;
+use tracing::Instrument;
 
 use super::{
     Load, Loaded, Shared,
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::{
     database::DatabaseError,
+    origin::{Origin, on_behalf_of},
     slot::{Unavailable, Why},
 };
 
@@ -43,7 +45,9 @@ impl Fetch {
         };
         self.shared.counters.load();
         // In a task of its own: a load that panics fails those who wait for it.
-        let loaded = tokio::spawn(load(source)).await.unwrap_or_else(|_| Err(load_panicked()));
+        let loaded = tokio::spawn(on_behalf_of(Origin::current(), load(source)).in_current_span())
+            .await
+            .unwrap_or_else(|_| Err(load_panicked()));
         let (value, fields) = match loaded {
             Ok(loaded) => loaded,
             Err(error) => return self.arrived(Err(Arc::new(error)), self.ttl),
