@@ -1,14 +1,12 @@
-//! What something is done for, a request or a run: its names, for the log and for whoever is told, wherever the work
+//! What something is done for, a request, a run or an import: its names, for the log and for whoever is told, wherever the work
 //! goes on.
 //!
 //! They travel with the task that answers the request. Work that outlives the answer takes them along.
 
 use std::sync::Arc;
 
-use safire_domain::{
-    RunId,
-    trace::{SpanId, TraceId, Traceparent},
-};
+use safire_domain::trace::{SpanId, TraceId, Traceparent};
+use uuid::Uuid;
 
 tokio::task_local! {
     static ORIGIN: Origin;
@@ -31,11 +29,11 @@ impl Origin {
         Self(Arc::new(Names { request, trace: cause.trace.to_string(), cause }))
     }
 
-    /// An attempt at a run: in the trace of the request that asked for it, or in a trace of the run's own.
-    pub(crate) fn of_run(run: RunId, attempt: i64, asker: Option<&Self>) -> Self {
+    /// An attempt at a run or at an import: in the trace of the request that asked for it, or in one of its own.
+    pub(crate) fn of_work(id: Uuid, attempt: i64, asker: Option<&Self>) -> Self {
         let (trace, is_sampled) =
-            asker.map_or((TraceId::of(run.uuid()), true), |asker| (asker.0.cause.trace, asker.0.cause.is_sampled));
-        let span = SpanId::of(run.uuid(), attempt.unsigned_abs());
+            asker.map_or((TraceId::of(id), true), |asker| (asker.0.cause.trace, asker.0.cause.is_sampled));
+        let span = SpanId::of(id, attempt.unsigned_abs());
         Self::new(asker.and_then(|asker| asker.0.request.clone()), Traceparent { trace, span, is_sampled })
     }
 

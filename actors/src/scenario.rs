@@ -292,7 +292,7 @@ impl ScenarioActor {
         origin: Option<&Origin>,
     ) {
         let asker = origin.map(|asker| asker.cause().span);
-        let origin = Origin::of_run(run, attempt, origin);
+        let origin = Origin::of_work(run.uuid(), attempt, origin);
         let span = info_span!(
             parent: None, "run", run.id = %run, scenario.id = %self.id, attempt, request.id = origin.request(),
             trace_id = origin.trace(), span_id = %origin.cause().span, parent_id = asker.map(tracing::field::display)

@@ -27,6 +27,7 @@ use safire_domain::OperationId;
 use safire_store::operations::{self, Claim, Grip};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, info_span};
 
 use crate::{
     calculations::Calculations,
@@ -35,6 +36,7 @@ use crate::{
     events::Events,
     heartbeat::{BEATS, Hold},
     ongoing::Ongoing,
+    origin::Origin,
     scenarios::{Scenarios, lease},
     slot::{Places, Reply, Slot, Unavailable},
     supervisor::Child,
@@ -300,11 +302,17 @@ impl Desk {
         state.running.insert(grip.operation, cancel.clone().drop_guard());
         let ended = SayEnded { actor: myself.clone(), operation: grip.operation, finished: false };
         let (work, running) = (self.work.clone(), self.running.begin());
-        state.tasks.spawn(async move {
+        let origin = Origin::of_work(grip.operation.uuid(), grip.attempt, None);
+        let span = info_span!(
+            parent: None, "import", operation.id = %grip.operation, attempt = grip.attempt,
+            trace_id = origin.trace(), span_id = %origin.cause().span
+        );
+        let worked = async move {
             let _running = running;
             let mut ended = ended;
             ended.finished = work.run(grip, cancel).await;
-        });
+        };
+        state.tasks.spawn(origin.scope(worked).instrument(span));
     }
 
     /// Removes beside the actor what ended long ago, a piece at a time.
