@@ -66,7 +66,7 @@ fn fairness(files: &Path) {
         took
     };
     let alone = base_runs(&|| true);
-    // As much as keeps the pool busy for all of the runs.
+    // Again and again: one is over sooner than the runs.
     let samples = r#"{"analysis":"monte-carlo","samples":10000000,"seed":SEED,"metrics":["npv","msp","irr","lcop","payback"],
         "inputs":[{"input":"/feedstocks/UCO/price","unit":"USD/t",
                    "distribution":{"kind":"triangular","min":800,"mode":930,"max":1200}}]}"#;

@@ -1,5 +1,5 @@
-//! What something is done for, a request, a run or an import: its names, for the log and for whoever is told, wherever the work
-//! goes on.
+//! What something is done for, a request, a run or an import: its names, for the log and for whoever is told,
+//! wherever the work goes on.
 //!
 //! They travel with the task that answers the request. Work that outlives the answer takes them along.
 

@@ -12,7 +12,8 @@ use safire_metrics::Counter;
 /// So many messages in a row lost to panics are too many.
 pub(crate) const TOO_MANY: u32 = 3;
 
-/// An actor that can do without a message.
+/// An actor that can do without a message. Of its hooks, those for its start, for messages and for its children are
+/// called.
 pub(crate) trait Resilient: Actor {
     /// A message was lost, whichever it was: sets right what it would have.
     fn make_up(&self, myself: &ActorRef<Self::Msg>, state: &mut Self::State);

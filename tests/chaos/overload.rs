@@ -137,7 +137,7 @@ async fn ten_times_the_load_is_refused_and_the_work_goes_on() {
     let (before, begun) = (succeeded(&world).await, Instant::now());
     let replies = work.at_rate(10.0 * capacity, dose(Duration::from_secs(8), Duration::from_secs(60))).await;
     let goodput = (succeeded(&world).await - before) as f64 / begun.elapsed().as_secs_f64();
-    let grown = server.resident().saturating_sub(idle);
+    let grown = server.peak().saturating_sub(idle);
     world.comes_to_rest().await;
     let shrunk = shrinks(&server, idle + 64 * MIB).await;
 
@@ -167,8 +167,10 @@ async fn ten_times_the_load_is_refused_and_the_work_goes_on() {
         grown / MIB,
     );
     assert!(refused.len() > 5 * accepted.len(), "it was no overload");
-    assert!(goodput >= dose(0.6, 0.9) * capacity, "{goodput:.1} runs/s of {capacity:.1}");
     assert!(grown <= 256 * MIB, "{} MiB more", grown / MIB);
+    // In the small dose a few seconds decide, on a machine that others share: calculations yield to all of them.
+    assert!(goodput >= dose(0.3, 0.9) * capacity, "{goodput:.1} runs/s of {capacity:.1}");
+    assert!(p99[1] <= dose(10, 2) * p99[0], "acceptance took {:?}, {:?} at capacity", p99[1], p99[0]);
     assert!(p99[2] <= dose(Duration::from_secs(1), Duration::from_millis(100)), "a refusal took {:?}", p99[2]);
     let figures = world.check().await;
     assert_eq!(figures.succeeded, figures.runs, "all that was accepted is right");

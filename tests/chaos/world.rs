@@ -8,6 +8,7 @@ use std::{
 use rand::{SeedableRng, rngs::StdRng};
 use reqwest::Method;
 use safire_test_support::{TestPostgres, TestRedis};
+pub use safire_test_support::{dose, full};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,16 +19,6 @@ use crate::{
 };
 
 pub const SECRET: &str = "a key that only the tests of Safire know";
-
-/// Whether the doses are the full ones.
-pub fn full() -> bool {
-    std::env::var("SAFIRE_CHAOS").is_ok_and(|dose| dose == "full")
-}
-
-/// The small dose, or the full one.
-pub fn dose<T>(small: T, large: T) -> T {
-    if full() { large } else { small }
-}
 
 /// The world of one test.
 pub struct World {

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use safire_test_support::on_both_engines;
+use safire_test_support::{dose, on_both_engines};
 use serde_json::{Value, json};
 
 use crate::{
@@ -13,11 +13,6 @@ use crate::{
     process::Server,
     users::{make_member, make_zone},
 };
-
-/// How much is tried: a little, or with SAFIRE_CHAOS=full as much as is promised.
-fn dose<T>(little: T, full: T) -> T {
-    if std::env::var("SAFIRE_CHAOS").is_ok_and(|dose| dose == "full") { full } else { little }
-}
 
 /// Runs so many calculations one after the other, and returns their runs.
 async fn calculations(ana: Client, project: String, count: usize) -> Vec<String> {

@@ -6,7 +6,7 @@ use safire_test_support::{TestDatabase, TestRedis, on_both_engines};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Client, ENDLESS, PANICS, TestApp, id},
+    app::{Client, ENDLESS, PANICS, TestApp, eventually, id},
     live::{Sse, Told},
 };
 
@@ -105,14 +105,14 @@ on_both_engines! {
         let mut told = Vec::new();
         let begun = progress(&mut sse, "calculating", 4, &mut told).await;
         assert_eq!((&begun["total"], &begun["percent"]), (&json!(8), &json!(50.0)));
-        let endless = loop {
+        let endless = eventually("the endless one is left", async || {
             let scenarios = ana.get(&format!("/projects/{project}/scenarios")).await.is(200);
-            let found = scenarios["items"].as_array().unwrap().iter().find(|one| one["status"] == "calculating");
-            match found {
-                Some(found) if ana.get(&format!("/scenarios/{}", id(found))).await.is(200)["inputs"]["plant"]["capacity"]["value"] == json!(ENDLESS) => break id(found),
-                _ => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        };
+            let calculating: Vec<_> =
+                scenarios["items"].as_array().unwrap().iter().filter(|one| one["status"] == "calculating").collect();
+            let ended = scenarios["items"].as_array().unwrap().iter().filter(|one| one["status"] != "draft").count();
+            if let ([one], 4) = (&calculating[..], ended) { Ok(id(one)) } else { Err(scenarios) }
+        })
+        .await;
         ana.delete(&format!("/scenarios/{endless}/calculate")).await.is(200);
         told.extend(to_the_end(&mut sse, &operation).await);
         let log = log(&told, &operation);

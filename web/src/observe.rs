@@ -34,7 +34,7 @@ pub(crate) fn trace_id() -> String {
 }
 
 /// What is around every handler. One layer: each would cost every request a clone of all that it wraps, and one
-/// made from a function two more allocations.
+/// made from a function would box what it wraps besides.
 #[derive(Clone)]
 pub(crate) struct Around(pub App);
 

@@ -9,6 +9,7 @@
 //! is read from the rows of runs and operations once a second.
 
 mod mailbox;
+mod progress;
 mod stream;
 mod teller;
 
@@ -19,7 +20,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use safire_domain::{
@@ -27,7 +28,7 @@ use safire_domain::{
     run::Advance,
 };
 use safire_store::events::{self, Mark};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
 
 use crate::{
@@ -103,14 +104,25 @@ pub struct Stats {
     pub lag: Duration,
 }
 
-#[derive(Default)]
 struct Figures {
     subscribers: AtomicUsize,
     events: AtomicU64,
     updates: AtomicU64,
     cut: AtomicU64,
-    /// When the table was last read to its end.
-    caught_up: Mutex<Option<Instant>>,
+    /// When the table was last read to its end; before, when the process began.
+    caught_up: Mutex<Instant>,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        Self {
+            subscribers: AtomicUsize::default(),
+            events: AtomicU64::default(),
+            updates: AtomicU64::default(),
+            cut: AtomicU64::default(),
+            caught_up: Mutex::new(Instant::now()),
+        }
+    }
 }
 
 /// The newest progress of operations of this process that was not passed on yet.
@@ -205,7 +217,7 @@ impl Events {
             events: events.load(Ordering::Relaxed),
             updates: updates.load(Ordering::Relaxed),
             cut: cut.load(Ordering::Relaxed),
-            lag: caught_up.map_or(Duration::ZERO, |at| at.elapsed()),
+            lag: caught_up.elapsed(),
         }
     }
 

@@ -9,21 +9,22 @@ use std::{
 use chrono::TimeDelta;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use safire_domain::{
-    RunId, UserId,
-    event::{About, Event, Place, ProgressMessage, Topic},
+    UserId,
+    event::{About, Place, ProgressMessage, Topic},
     run::Advance,
 };
 use safire_store::{
-    Connection,
     events::{self, Batch},
     hints::{self, Hint},
-    operations, streams,
 };
 use tokio::time::{Instant, interval_at};
 use tokio_util::task::AbortOnDropHandle;
-use uuid::Uuid;
 
-use super::{Events, Mailbox, Message, STALLED, STREAMS_PER_USER, Subscription, json, render};
+use super::{
+    Events, Mailbox, Message, STALLED, STREAMS_PER_USER, Subscription, json,
+    progress::{Motions, Told, running},
+    render,
+};
 use crate::{database::DatabaseError, heartbeat::Hold, resilient::Resilient, slot::Reply};
 
 /// How long events are kept for those who come again.
@@ -41,12 +42,6 @@ const HELD_BACK: Duration = Duration::from_millis(20);
 
 /// How often progress is passed on at most.
 const PROGRESS_PACE: Duration = Duration::from_millis(100);
-
-/// Runs, and other operations, whose progress is followed.
-const FOLLOWED: i64 = 1000;
-
-/// How long it is remembered that an operation has ended: longer than what was asked of it before is on its way.
-const ENDED: Duration = Duration::from_secs(10);
 
 /// How often old events are removed, and how many at once.
 const CLEAN_UP: Duration = Duration::from_secs(60);
@@ -95,12 +90,7 @@ pub(super) struct State {
     subscribers: Subscribers,
     /// Who waits until it is known where the table ends.
     waiting: Vec<(Box<Subscription>, Reply<Option<Joined>>)>,
-    /// What the runs in motion are about.
-    runs: HashMap<RunId, About>,
-    /// Operations of this process, and when they last advanced.
-    own_operations: HashMap<Uuid, Instant>,
-    /// Operations whose end was told lately: nothing more is said of them.
-    ended: HashMap<Uuid, Instant>,
+    motions: Motions,
     _woken: Option<[AbortOnDropHandle<()>; 2]>,
 }
 
@@ -191,13 +181,6 @@ async fn pass_on(events: Events, actor: ActorRef<Ask>) {
     }
 }
 
-/// How far runs and other operations are, wherever they are worked on.
-async fn running(connection: &mut Connection) -> safire_store::Result<Vec<(About, Advance)>> {
-    let mut all = streams::running(connection, FOLLOWED).await?;
-    all.extend(operations::running(connection, FOLLOWED).await?);
-    Ok(all)
-}
-
 impl Teller {
     pub(super) fn new(events: &Events, hold: &Hold, published: bool) -> Self {
         Self { events: events.clone(), hold: hold.clone(), published }
@@ -250,8 +233,7 @@ impl Teller {
     }
 
     fn caught_up(&self) {
-        let mut at = self.events.figures.caught_up.lock().unwrap_or_else(PoisonError::into_inner);
-        *at = Some(Instant::now().into_std());
+        *self.events.figures.caught_up.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     fn begin(&self, myself: &ActorRef<Ask>, state: &mut State, place: Place) {
@@ -266,7 +248,8 @@ impl Teller {
         state.reading = false;
         if let Some(last) = batch.events.last() {
             state.place = Some(last.place);
-            self.note(state, &batch.events);
+            self.events.figures.events.fetch_add(batch.events.len() as u64, Ordering::Relaxed);
+            batch.events.iter().for_each(|event| state.motions.note(event));
             let told: Vec<_> = batch.events.iter().map(|event| (event.about(), render(event))).collect();
             for (_, mailbox) in state.subscribers.all.values() {
                 mailbox.tell(&told, last.place);
@@ -287,23 +270,6 @@ impl Teller {
         }
     }
 
-    /// Notes the figures, and which runs are in motion.
-    fn note(&self, state: &mut State, events: &[Event]) {
-        let figures = &self.events.figures;
-        figures.events.fetch_add(events.len() as u64, Ordering::Relaxed);
-        for event in events {
-            // Whatever is told of a run later, as that its result is stale, is of no operation.
-            let Some(operation) = event.what.operation else { continue };
-            if event.what.kind.topic() == Topic::OperationComplete {
-                state.runs.remove(&operation.into());
-                state.own_operations.remove(&operation);
-                state.ended.insert(operation, Instant::now());
-            } else if let Some(run) = event.what.run {
-                state.runs.insert(run, event.about());
-            }
-        }
-    }
-
     /// Tells other processes that there is something new.
     fn hint(&self) {
         let database = self.events.database.clone();
@@ -321,55 +287,39 @@ impl Teller {
             let mut updates = self.events.latest.updates.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *updates)
         };
-        for (operation, (about, advance)) in latest {
-            if state.ended.contains_key(&operation) {
-                continue;
-            }
-            // A run whose beginning was not told yet is told of later.
-            let Some(about) = about.or_else(|| state.runs.get(&operation.into()).cloned()) else { continue };
-            let about = About { topic: Some(Topic::ProgressUpdate), ..about };
-            state.own_operations.insert(operation, Instant::now());
-            self.update(state, operation, &about, &advance);
-        }
+        let told = state.motions.of_own(latest);
+        self.update(state, told);
     }
 
-    /// Passes on how far the operations of other processes are; those of this process tell it themselves.
+    /// Passes on how far the operations of other processes are.
     fn follow(&self, state: &mut State, running: Vec<(About, Advance)>) {
-        for (about, advance) in running {
-            let Some(operation) = about.operation.filter(|operation| !state.ended.contains_key(operation)) else {
-                continue;
-            };
-            if let Some(run) = about.run {
-                state.runs.insert(run, about.clone());
-            }
-            if !state.own_operations.contains_key(&operation) {
-                self.update(state, operation, &about, &advance);
-            }
-        }
+        let told = state.motions.of_others(running);
+        self.update(state, told);
     }
 
-    fn update(&self, state: &State, operation: Uuid, about: &About, advance: &Advance) {
-        let message = ProgressMessage::new(about, advance, self.events.context.clock.now());
-        let message = Message { place: None, topic: Topic::ProgressUpdate, json: json(&message) };
-        for (_, mailbox) in state.subscribers.all.values() {
-            mailbox.progress(operation, about, &message);
+    fn update(&self, state: &State, told: Vec<Told>) {
+        for (operation, about, advance) in told {
+            let message = ProgressMessage::new(&about, &advance, self.events.context.clock.now());
+            let message = Message { place: None, topic: Topic::ProgressUpdate, json: json(&message) };
+            for (_, mailbox) in state.subscribers.all.values() {
+                mailbox.progress(operation, &about, &message);
+            }
+            self.events.figures.updates.fetch_add(1, Ordering::Relaxed);
         }
-        self.events.figures.updates.fetch_add(1, Ordering::Relaxed);
     }
 
     fn tick(&self, myself: &ActorRef<Ask>, state: &mut State) {
-        state.own_operations.retain(|_, advanced| advanced.elapsed() < 3 * TICK);
-        state.ended.retain(|_, at| at.elapsed() < ENDED);
-        // Whose leave was not heard is gone.
-        state.subscribers.all.retain(|_, (_, mailbox)| Arc::strong_count(mailbox) > 1);
+        state.motions.forget();
         state.subscribers.all.retain(|_, (user, mailbox)| {
-            let stalls = mailbox.has_stalled(STALLED);
+            // A stream whose leave was lost is gone all the same.
+            let is_there = Arc::strong_count(mailbox) > 1;
+            let stalls = is_there && mailbox.has_stalled(STALLED);
             if stalls {
                 tracing::info!(user.id = %user, "a stream whose reader takes nothing is cut");
                 mailbox.end();
                 self.events.figures.cut.fetch_add(1, Ordering::Relaxed);
             }
-            !stalls
+            is_there && !stalls
         });
         self.count(state);
         self.look(myself, state);

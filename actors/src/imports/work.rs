@@ -34,7 +34,7 @@ use crate::{
     context::Context,
     database::{Database, DatabaseError},
     events::Events,
-    scenario::Pause,
+    pause::Pause,
     scenarios::{Asker, CalculateAnswer, Scenarios},
     slot::Unavailable,
 };

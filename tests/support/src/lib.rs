@@ -1,12 +1,14 @@
 //! What the test suites share: a database of one's own on either engine, and a few values.
 
 mod database;
+mod dose;
 mod fixtures;
 mod kafka;
 mod postgres;
 mod redis;
 
 pub use database::TestDatabase;
+pub use dose::{dose, full};
 pub use fixtures::{analyst, now, project, scenario, zone};
 pub use kafka::{KafkaSender, PATIENCE as KAFKA_PATIENCE, TestKafka};
 pub use postgres::{Ending, TestPostgres};

@@ -59,7 +59,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
     responses(
         (status = 200, description = "Events without end, each with `id`, `event` (its type) and `data` (an EventMessage)",
             content_type = "text/event-stream", body = String,
-            example = json!("id: 812-1\nevent: scenario\ndata: {\"id\":\"812-1\",\"type\":\"scenario\",\"event\":\"calculated\", ...}\n\n")),
+            example = json!("id: 812-1\nevent: operation_complete\ndata: {\"id\":\"812-1\",\"type\":\"operation_complete\",\"event\":\"calculated\", ...}\n\n")),
         (status = 400, description = "`last_event_id.invalid`: it is not the id of an event; \
             `ticket.invalid`: it is no ticket"),
         (status = 429, description = "`streams.too_many`: the user has ten streams open"),

@@ -46,8 +46,7 @@ use http::{
     HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, LOCATION, RETRY_AFTER},
 };
-use safire_domain::event::EventMessage;
-use safire_domain::event::{ProgressMessage, ResetMessage};
+use safire_domain::event::{EventMessage, ProgressMessage, ResetMessage};
 use safire_metrics::Operation;
 use tower::{ServiceBuilder, util::Either};
 use tower_http::{

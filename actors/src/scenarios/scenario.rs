@@ -6,7 +6,6 @@
 //! registry claims the run again.
 
 use std::{
-    cell::Cell,
     collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,23 +13,26 @@ use std::{
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef};
 use safire_domain::{
-    RunId, ScenarioId, Timestamp,
+    RunId, ScenarioId,
     engine::Progress,
-    run::{Advance, Order, Outcome},
+    run::{Advance, Outcome},
     user::Access,
 };
 use safire_store::runs::{self, Accepted, Assignment, Cancelled, Request};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{Instrument, Span, info_span};
 
+use super::{
+    Asker, CalculateAnswer, CancelAnswer, lease,
+    work::{advance, compute, settle},
+};
 use crate::{
-    calculations::{Calculations, OnProgress, Place},
+    calculations::{Calculations, Place},
     context::Context,
     database::{Database, DatabaseError},
     events::Events,
     ongoing::{Begun, Ongoing},
     origin::{Origin, on_behalf_of, span_for},
-    scenarios::{Asker, CalculateAnswer, CancelAnswer, lease},
     slot::Reply,
 };
 
@@ -41,11 +43,8 @@ const LINGERING: Duration = Duration::from_millis(200);
 /// How often it is then recorded how far the run is.
 const RECORDED: Duration = Duration::from_secs(1);
 
-/// How often the pool is heard of it at most.
-const HEARD: Duration = Duration::from_millis(100);
-
 /// What a scenario is told: first what its registry forwards, then what it hears from its own tasks.
-pub(crate) enum Message {
+pub(super) enum Message {
     Calculate {
         asker: Asker,
         place: Place,
@@ -70,16 +69,16 @@ pub(crate) enum Message {
 }
 
 /// The database's answer to one question.
-pub(crate) enum Answer {
+pub(super) enum Answer {
     Calculate { answer: Box<Result<Accepted, DatabaseError>>, place: Place, reply: Reply<CalculateAnswer> },
     Cancel { answer: Result<Cancelled, DatabaseError>, reply: Reply<CancelAnswer> },
 }
 
 /// Tells the registry that the scenario is at rest, having handled so many of its messages.
-pub(crate) type OnRest = Box<dyn Fn(ScenarioId, ActorId, u64) + Send + Sync>;
+pub(super) type OnRest = Box<dyn Fn(ScenarioId, ActorId, u64) + Send + Sync>;
 
 /// What a scenario works with.
-pub(crate) struct ScenarioActor {
+pub(super) struct ScenarioActor {
     pub id: ScenarioId,
     pub context: Context,
     pub database: Database,
@@ -91,7 +90,7 @@ pub(crate) struct ScenarioActor {
 }
 
 #[derive(Default)]
-pub(crate) struct State {
+pub(super) struct State {
     /// Questions to the database that wait for their turn.
     questions: VecDeque<Question>,
     asking: bool,
@@ -359,110 +358,5 @@ impl ScenarioActor {
             let _ = myself.cast(Message::Committed(run, attempt));
         };
         motion.spawn(settled);
-    }
-}
-
-/// Calculates, again when the pool fails under it; nothing when the run was called off meanwhile.
-async fn compute(
-    calculations: &Calculations,
-    myself: &ActorRef<Message>,
-    run: RunId,
-    mut place: Option<Place>,
-    order: Arc<Order>,
-    cancel: CancellationToken,
-) -> Option<Outcome> {
-    let mut pause = Pause::default();
-    while !cancel.is_cancelled() {
-        let place = match place.take() {
-            Some(place) => place,
-            None => calculations.admit_when_free().await.ok()?,
-        };
-        let heard = hear(myself.clone(), run);
-        match calculations.run(place, Arc::clone(&order), cancel.clone(), Some(heard)).await {
-            Ok(outcome) => return Some(outcome).filter(|_| !cancel.is_cancelled()),
-            Err(unavailable) => {
-                tracing::warn!(%unavailable, "the calculation begins again");
-                pause.wait().await;
-            }
-        }
-    }
-    None
-}
-
-/// Passes on how far a run is, as often as somebody might look.
-fn hear(actor: ActorRef<Message>, run: RunId) -> OnProgress {
-    let last = Cell::new(None::<Instant>);
-    Box::new(move |progress| {
-        if last.get().is_none_or(|last| last.elapsed() >= HEARD) {
-            last.set(Some(Instant::now()));
-            let _ = actor.cast(Message::Progressed(run, progress));
-        }
-    })
-}
-
-fn advance(progress: Progress, started_at: Timestamp) -> Advance {
-    let number = |evaluations| i64::try_from(evaluations).unwrap_or(i64::MAX);
-    let Progress { done, total, stage } = progress;
-    Advance { stage: stage.to_owned(), done: number(done), total: number(total), started_at }
-}
-
-async fn settle(context: &Context, database: &Database, run: RunId, attempt: i64, outcome: Outcome) {
-    let mut pause = Pause::default();
-    let ended = if outcome.is_ok() { "succeeded" } else { "failed" };
-    loop {
-        let (outcome, node, now) = (outcome.clone(), context.node, context.clock.now());
-        let settled = database.write(move |c| Box::pin(runs::settle(c, run, attempt, node, outcome, now))).await;
-        match settled {
-            Ok(true) => {
-                context.metrics.runs.of(ended).increment(1);
-                return tracing::debug!(outcome = ended, "the run has ended");
-            }
-            Ok(false) => return tracing::info!("a late result was dropped"),
-            Err(error) if error.is_passing() => pause.wait().await,
-            Err(error) => return tracing::error!(%error, "a result could not be committed"),
-        }
-    }
-}
-
-/// Waits that double from 50 ms to some seconds.
-pub(crate) struct Pause(Duration);
-
-/// The longest of them.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(Duration::from_millis(50))
-    }
-}
-
-impl Pause {
-    async fn wait(&mut self) {
-        tokio::time::sleep(self.longer()).await;
-    }
-
-    /// How long to wait; longer the next time.
-    pub fn longer(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 2).min(LONGEST_PAUSE);
-        pause
-    }
-}
-
-impl From<Result<Accepted, DatabaseError>> for CalculateAnswer {
-    fn from(answer: Result<Accepted, DatabaseError>) -> Self {
-        match answer {
-            Ok(Accepted::New(run, _) | Accepted::Same(run)) => Self::Run(Box::new(run)),
-            Ok(Accepted::Busy(run)) => Self::Busy(run),
-            Ok(Accepted::Invalid(invalid)) => Self::Invalid(invalid),
-            Ok(Accepted::InvalidAnalysis(invalid)) => Self::InvalidAnalysis(invalid),
-            Ok(Accepted::Forbidden) => Self::Forbidden,
-            Ok(Accepted::Unknown) => Self::Unknown,
-            Ok(Accepted::UnknownRun) => Self::UnknownRun,
-            Ok(Accepted::NotFailed(state)) => Self::NotFailed(state),
-            Ok(Accepted::OtherRequest) => Self::OtherRequest,
-            Ok(Accepted::InProgress) => Self::InProgress,
-            Err(error) => Self::Failed(error),
-        }
     }
 }
