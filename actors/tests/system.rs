@@ -276,6 +276,24 @@ on_both_engines! {
         }
     }
 
+    async fn calculations_without_end_hold_up_nobody(database: &TestDatabase) {
+        let bench = Bench::with(database, |settings| settings.calculations.threads = 1).await;
+        let mut endless = Vec::new();
+        for capacity in [2.0, 3.0, 2.0, 3.0] {
+            let scenario = bench.scenario(capacity).await;
+            let run = bench.calculate(scenario).await;
+            endless.push((scenario, run));
+        }
+        let next = bench.scenario(10_000.0).await;
+        let run = bench.calculate(next).await;
+        bench.reaches(next, run, RunState::Succeeded).await;
+        for (scenario, run) in endless {
+            bench.reaches(scenario, run, RunState::Running).await;
+            assert_eq!(bench.system.scenarios.cancel(bench.user, scenario).await.unwrap().unwrap(), Cancelled::Yes(run));
+        }
+        eventually(async || if bench.system.calculations.free() == 65 { Ok(()) } else { Err("a place is held") }).await;
+    }
+
     async fn a_cancelled_calculation_ends_and_leaves_a_draft(database: &TestDatabase) {
         let bench = Bench::start(database).await;
         let scenario = bench.scenario(2.0).await;

@@ -120,11 +120,12 @@ impl Default for Cache {
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Calculations {
-    /// Threads that calculate; by default one fewer than there are cores, and at least one.
+    /// Threads that calculate what is long, beside one for what is short; by default one fewer than there are cores,
+    /// and at least one.
     pub threads: usize,
     /// Calculations that may wait for a thread before further ones are refused.
     pub queue: usize,
-    /// Wall time one calculation may take, in seconds.
+    /// Time that one calculation may take on its thread, in seconds. One that does not end has failed within 30 s.
     pub deadline_s: u64,
     /// Time a caller may wait for a result in one request, in seconds; keep it below
     /// `http.request_timeout_ms`.
@@ -138,7 +139,7 @@ impl Default for Calculations {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.saturating_sub(1).clamp(1, 1024);
-        Self { threads, queue: 256, deadline_s: 30, sync_wait_s: 20, lease_s: 15 }
+        Self { threads, queue: 256, deadline_s: 29, sync_wait_s: 20, lease_s: 15 }
     }
 }
 

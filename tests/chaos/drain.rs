@@ -21,7 +21,7 @@ async fn stops_in_order(world: World) {
     let crowd = Crowd::at_work(&ana, &plants, 50, world.seed);
     crowd.accepts(100).await;
     // All at once, each on a connection of its own: they are on their way when the signal comes.
-    let (burst, reader) = (dose(200, 2000), ana.named("reader").without_reuse());
+    let (burst, reader) = (dose(200, 10_000), ana.named("reader").without_reuse());
     let readers: Vec<_> = (0..burst)
         .map(|number| {
             let (reader, path) = (reader.clone(), format!("/scenarios/{}", plants[number % plants.len()]));

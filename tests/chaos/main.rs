@@ -17,6 +17,7 @@ mod kills;
 mod outages;
 mod overload;
 mod panics;
+mod poison;
 mod proxy;
 mod queries;
 mod redis;

@@ -6,6 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use futures::future::join_all;
 use safire::config::Limits;
 use safire_metrics::{DECLARED, Kind};
 use safire_test_support::on_both_engines;
@@ -99,19 +100,21 @@ on_both_engines! {
         let ana = app.register().await;
         let project = ana.project().await;
         let mut plants = Vec::new();
-        for _ in 0..3 {
-            let scenario = ana.scenario(&project, of_capacity(ENDLESS)).await;
-            ana.post(&format!("/scenarios/{scenario}/calculate"), None).await.is(202);
-            plants.push(scenario);
+        // A worker waits for a while, and then leaves each of them to its thread.
+        for _ in 0..60 {
+            plants.push(ana.scenario(&project, of_capacity(ENDLESS)).await);
         }
-        eventually("one runs and two wait, for a while", async || {
+        let ask = async |scenario: &String| ana.post(&format!("/scenarios/{scenario}/calculate"), None).await.is(202);
+        join_all(plants.iter().map(ask)).await;
+        eventually("some run and some wait, for a while", async || {
             let seen = scrape(&app).await;
             let figures = ["safire_calculations_running", "safire_calculations_waiting", "safire_runs_in_motion"];
-            let figures = figures.map(|series| value(&seen, series));
+            let [running, waiting, in_motion] = figures.map(|series| value(&seen, series));
+            let all = running + waiting == 60.0 && in_motion == 60.0;
             let ages = ["safire_calculations_oldest_waiting_seconds", "safire_runs_oldest_in_motion_seconds"];
             let old = ages.iter().all(|series| value(&seen, series) > 0.05);
             let taken = value(&seen, r#"safire_actor_permits_in_use{actor="calculations"}"#);
-            if (figures, old, taken) == ([1.0, 2.0, 3.0], true, 3.0) { Ok(()) } else { Err((figures, old, taken)) }
+            if running > 0.0 && waiting > 0.0 && all && old && taken == 60.0 { Ok(()) } else { Err(seen) }
         })
         .await;
         for scenario in plants {
@@ -121,7 +124,7 @@ on_both_engines! {
             let seen = scrape(&app).await;
             let figures = [r#"safire_runs_total{outcome="cancelled"}"#, "safire_calculations_running", "safire_runs_in_motion"];
             let figures = figures.map(|series| value(&seen, series));
-            if figures == [3.0, 0.0, 0.0] { Ok(()) } else { Err(figures) }
+            if figures == [60.0, 0.0, 0.0] { Ok(()) } else { Err(figures) }
         })
         .await;
         app.stop().await;

@@ -5,44 +5,38 @@
 //! that calculation alone, and one that outlives its deadline is cancelled and, if it does not
 //! listen, left behind with its thread.
 //!
-//! A long analysis is calculated in slices. Between two of them others have their turn (`turns`):
-//! a base analysis waits for one slice at most, and many long analyses go on side by side.
+//! A long analysis is calculated in slices. Between two of them others have their turn (`turns`), so
+//! that many long analyses go on side by side. One worker takes no slices but the first (`routing`),
+//! and none waits for a slice that is not over soon (`worker`): what is short waits for no other.
 
+mod routing;
 mod shares;
 mod thread;
 mod turns;
+mod worker;
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use ractor::{
-    ActorProcessingErr,
-    factory::{
-        Factory, FactoryArguments, FactoryMessage, FactoryRef, Job, Worker, WorkerBuilder, WorkerId,
-        routing::QueuerRouting,
-    },
-};
+use ractor::factory::{FactoryMessage, Job};
 use safire_domain::{
     UserId,
     engine::{self, BaseAnalysis, Failure, Inputs, Progress},
     run::{Kind, Order, Outcome},
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use crate::{
     context::Context,
-    ongoing::{Begun, Ongoing},
-    slot::{Places, Reply, Slot, Unavailable},
+    ongoing::Ongoing,
+    slot::{Places, Slot, Unavailable},
     supervisor::Child,
 };
 use shares::Shares;
-use thread::{End, Slice, Thread, Work};
-use turns::{Turn, Turns};
+use thread::{End, Work};
+use turns::Turn;
+use worker::{Builder, Errand, Task, ThreadFactory, arguments};
 
 pub use shares::Place;
 
@@ -57,7 +51,7 @@ pub fn base_analysis() -> Arc<Compute> {
 /// The size of the pool.
 #[derive(Clone)]
 pub struct Settings {
-    /// Calculations at once.
+    /// Long calculations at once. There is one more thread, which only calculates what is short.
     pub threads: usize,
     /// Calculations that may wait.
     pub queue: usize,
@@ -147,7 +141,10 @@ impl Calculations {
         let Place { permit, share } = place;
         let turn = Turn { user: share.as_ref().map(|share| share.user()), long: false };
         let (counted, span) = (self.waiting.begin(), Span::current());
-        let task = |reply| Task { work, kind, counted, span, cancel, on_progress, spent: Duration::ZERO, reply };
+        let task = |reply| {
+            let errand = Errand { kind, counted, span, cancel, on_progress, spent: Duration::ZERO, reply };
+            Task { work, errand }
+        };
         let answer =
             self.slot.call_reserved(permit, |reply| FactoryMessage::Dispatch(Job::new(turn, task(reply)))).await;
         drop(share);
@@ -177,153 +174,6 @@ impl Calculations {
     /// Calculations that could be admitted now.
     pub fn free(&self) -> usize {
         self.slot.free()
-    }
-}
-
-struct Task {
-    work: Work,
-    /// What is calculated, for the metrics.
-    kind: &'static str,
-    /// As what it counts: first as waiting, then as running.
-    counted: Begun,
-    /// What it is done for: entered on the thread.
-    span: Span,
-    cancel: CancellationToken,
-    on_progress: Option<OnProgress>,
-    /// How long it has been on a thread.
-    spent: Duration,
-    reply: Reply<End>,
-}
-
-impl fmt::Debug for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Task")
-    }
-}
-
-type ThreadFactory = Factory<Turn, Task, (), ThreadWorker, QueuerRouting<Turn, Task>, Turns<Task>>;
-type ThreadArguments = FactoryArguments<Turn, Task, (), ThreadWorker, QueuerRouting<Turn, Task>, Turns<Task>>;
-
-fn arguments(builder: &Builder) -> ThreadArguments {
-    FactoryArguments::builder()
-        .worker_builder(Box::new(builder.clone()))
-        .num_initial_workers(builder.settings.threads)
-        .queue(Turns::default())
-        .router(QueuerRouting::default())
-        .build()
-}
-
-#[derive(Clone)]
-struct Builder {
-    settings: Settings,
-    context: Context,
-    running: Ongoing,
-}
-
-impl WorkerBuilder<ThreadWorker, ()> for Builder {
-    fn build(&mut self, _: WorkerId) -> (ThreadWorker, ()) {
-        (ThreadWorker(self.clone()), ())
-    }
-}
-
-struct ThreadWorker(Builder);
-
-impl Worker for ThreadWorker {
-    type Key = Turn;
-    type Message = Task;
-    type Arguments = ();
-    type State = Option<Thread>;
-
-    async fn pre_start(
-        &self,
-        _: WorkerId,
-        _: &FactoryRef<Turn, Task>,
-        (): (),
-    ) -> Result<Option<Thread>, ActorProcessingErr> {
-        Ok(None)
-    }
-
-    async fn handle(
-        &self,
-        _: WorkerId,
-        factory: &FactoryRef<Turn, Task>,
-        job: Job<Turn, Task>,
-        thread: &mut Option<Thread>,
-    ) -> Result<Turn, ActorProcessingErr> {
-        let Task { work, kind, mut counted, span, cancel, on_progress, spent, reply } = job.msg;
-        if cancel.is_cancelled() || reply.is_abandoned() {
-            reply.send(Err(cancelled()));
-            return Ok(job.key);
-        }
-        self.0.context.pass("calculations");
-        if let Some(on_progress) = &on_progress {
-            on_progress(work.progress());
-        }
-        let own = match thread {
-            Some(own) => own,
-            None => thread.insert(Thread::spawn(Arc::clone(&self.0.settings.compute))?),
-        };
-        if !job.key.long {
-            counted = self.0.running.begin();
-        }
-        let begun = Instant::now();
-        let left = self.0.settings.deadline.saturating_sub(spent);
-        let (slice, listens) = self.slice(own, (work, &span), &cancel, left).await;
-        if !listens {
-            *thread = None;
-        }
-        let spent = spent + begun.elapsed();
-        match slice {
-            Slice::Done(outcome) => {
-                self.0.context.metrics.calculation.of(kind).record(spent);
-                drop(counted);
-                reply.send(*outcome);
-            }
-            Slice::More(work) => {
-                if let Some(on_progress) = &on_progress {
-                    on_progress(work.progress());
-                }
-                let turn = Turn { long: true, ..job.key };
-                let rest = Task { work, kind, counted, span, cancel, on_progress, spent, reply };
-                // A factory that is no more drops the rest, and its caller hears of it.
-                let _ = factory.cast(FactoryMessage::Dispatch(Job::new(turn, rest)));
-            }
-        }
-        Ok(job.key)
-    }
-}
-
-/// How long a cancelled calculation has to notice.
-const GRACE: Duration = Duration::from_millis(250);
-
-impl ThreadWorker {
-    /// One slice, and whether the thread can be used again.
-    async fn slice(
-        &self,
-        thread: &Thread,
-        (work, span): (Work, &Span),
-        cancel: &CancellationToken,
-        left: Duration,
-    ) -> (Slice, bool) {
-        // A child, so that a deadline ends the calculation without calling off the run.
-        let inner = cancel.child_token();
-        let mut slice = thread.submit(work, span.clone(), inner.clone());
-        let first = tokio::select! {
-            first = timeout(left, &mut slice) => first,
-            () = cancel.cancelled() => {
-                let listens = timeout(GRACE, slice).await.is_ok_and(|end| end.is_ok());
-                return (Slice::failed(cancelled()), listens);
-            }
-        };
-        match first {
-            Ok(Ok(slice)) => (slice, true),
-            Ok(Err(_)) => (Slice::failed(panicked()), false),
-            Err(_) => {
-                inner.cancel();
-                let listens = timeout(GRACE, slice).await.is_ok_and(|end| end.is_ok());
-                (Slice::failed(too_long(self.0.settings.deadline)), listens)
-            }
-        }
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, mpsc},
+    sync::{Arc, OnceLock, mpsc},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -16,10 +17,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::{Compute, cancelled, panicked};
-use crate::priority;
+use crate::priority::{Priority, system};
 
 /// How long a calculation has a thread before others have their turn.
 const SLICE: Duration = Duration::from_millis(8);
+
+/// How long it keeps a core to itself. Without that, Linux lets a thread that answers requests wait for the end of a
+/// tick, up to 4 ms, however low the priority of the one that calculates.
+const CHANCE: Duration = Duration::from_micros(500);
 
 /// A calculation, as far as it has come.
 pub(super) enum Work {
@@ -84,13 +89,35 @@ fn begin(order: &Order, compute: &Compute, cancel: &CancellationToken) -> Result
     Ok(Slice::More(Work::Begun(Box::new(base), Box::new(job))))
 }
 
+/// Between two steps: whether the slice is over, and now and then a chance for other threads.
+struct Pace {
+    until: Instant,
+    chance: Instant,
+}
+
+impl Pace {
+    fn begin() -> Self {
+        let now = Instant::now();
+        Self { until: now + SLICE, chance: now + CHANCE }
+    }
+
+    fn is_over(&mut self) -> bool {
+        let now = Instant::now();
+        if now >= self.chance {
+            self.chance = now + CHANCE;
+            std::thread::yield_now();
+        }
+        now >= self.until
+    }
+}
+
 fn go_on(base: Box<BaseAnalysis>, mut job: Box<Job>, cancel: &CancellationToken) -> Slice {
-    let until = Instant::now() + SLICE;
+    let mut pace = Pace::begin();
     while !job.is_done() {
         if cancel.is_cancelled() {
             return Slice::failed(cancelled());
         }
-        if Instant::now() >= until {
+        if pace.is_over() {
             return Slice::More(Work::Begun(base, job));
         }
         job.step();
@@ -102,12 +129,12 @@ fn go_on(base: Box<BaseAnalysis>, mut job: Box<Job>, cancel: &CancellationToken)
 }
 
 fn answer(mut step: Box<dyn FnMut() -> bool + Send>, cancel: &CancellationToken) -> Slice {
-    let until = Instant::now() + SLICE;
+    let mut pace = Pace::begin();
     while step() {
         if cancel.is_cancelled() {
             return Slice::failed(cancelled());
         }
-        if Instant::now() >= until {
+        if pace.is_over() {
             return Slice::More(Work::Question(step));
         }
     }
@@ -117,13 +144,20 @@ fn answer(mut step: Box<dyn FnMut() -> bool + Send>, cancel: &CancellationToken)
 type Request = (Work, Span, CancellationToken, oneshot::Sender<Slice>);
 
 /// A thread that ends when nobody can send more.
-pub(super) struct Thread(mpsc::Sender<Request>);
+pub(super) struct Thread {
+    requests: mpsc::Sender<Request>,
+    /// What the system calls it, once it has begun.
+    id: Arc<OnceLock<system::Thread>>,
+    handle: JoinHandle<()>,
+}
 
 impl Thread {
-    pub fn spawn(compute: Arc<Compute>) -> std::io::Result<Self> {
+    pub fn spawn(compute: Arc<Compute>, priority: Priority) -> std::io::Result<Self> {
         let (requests, inbox) = mpsc::channel::<Request>();
-        std::thread::Builder::new().name("calculation".into()).spawn(move || {
-            priority::yield_to_requests();
+        let id = Arc::<OnceLock<_>>::default();
+        let own = Arc::clone(&id);
+        let handle = std::thread::Builder::new().name("calculation".into()).spawn(move || {
+            own.get_or_init(|| priority.of_this_thread());
             for (work, span, cancel, reply) in inbox {
                 // A panic is logged where it happens, and belongs to a run.
                 let _within = span.enter();
@@ -131,13 +165,25 @@ impl Thread {
                 let _ = reply.send(slice.unwrap_or_else(|_| Slice::failed(panicked())));
             }
         })?;
-        Ok(Self(requests))
+        Ok(Self { requests, id, handle })
+    }
+
+    /// Whether it takes slices. A panic outside a calculation ends it.
+    pub fn is_there(&self) -> bool {
+        !self.handle.is_finished()
+    }
+
+    /// Lets all others go before it.
+    pub fn be_left_behind(&self) {
+        if let Some(id) = self.id.get() {
+            Priority::LeftBehind.of(*id);
+        }
     }
 
     pub fn submit(&self, work: Work, span: Span, cancel: CancellationToken) -> oneshot::Receiver<Slice> {
         let (reply, slice) = oneshot::channel();
         // A thread that is gone drops the request, and with it the reply: the receiver says so.
-        let _ = self.0.send((work, span, cancel, reply));
+        let _ = self.requests.send((work, span, cancel, reply));
         slice
     }
 }

@@ -22,7 +22,7 @@ use safire_domain::{
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::priority;
+use crate::priority::Priority;
 use spool::Sink;
 pub use spool::{Spool, unpack};
 
@@ -94,7 +94,7 @@ impl From<io::Error> for Refusal {
 pub async fn read(file: File, limits: Limits) -> Result<Reading, Refusal> {
     let (sender, answer) = oneshot::channel();
     std::thread::Builder::new().name("import".into()).spawn(move || {
-        priority::yield_to_requests();
+        Priority::Long.of_this_thread();
         // The readers are libraries, and the file is a stranger's.
         let reading = catch_unwind(AssertUnwindSafe(|| read_now(file, &limits)));
         let reading = reading.unwrap_or_else(|_| Err(malformed("the file cannot be read")));

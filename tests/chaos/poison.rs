@@ -1,0 +1,228 @@
+//! Calculations that panic, that never end and that are huge, beside people who want a base analysis each.
+//!
+//! The engine has no input that makes it panic or go on for ever, so the service runs in the test, with one
+//! that has.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use reqwest::Method;
+use safire::{
+    config::{Config, Limits, SecretUrl},
+    service::{Parts, Service},
+};
+use safire_actors::calculations::{Compute, base_analysis};
+use serde_json::{Value, json};
+
+use crate::{
+    driver::{Hand, of_capacity},
+    history::percentile,
+    world::{SECRET, World, dose},
+};
+
+/// Capacities, in t/yr, that the engine of the test knows.
+pub const PANICS: f64 = 1.0;
+pub const ENDLESS: f64 = 2.0;
+
+const PEOPLE: usize = 2;
+
+/// The engine, but one plant makes it panic, and one keeps a core busy and listens to nobody, until `over`.
+fn poisoned(over: &Arc<AtomicBool>) -> Arc<Compute> {
+    let (engine, over) = (base_analysis(), Arc::clone(over));
+    Arc::new(move |inputs, cancel| {
+        match inputs.plant.capacity_t_per_yr {
+            PANICS => panic!("a poisoned input"),
+            ENDLESS => {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            }
+            _ => {}
+        }
+        engine(inputs, cancel)
+    })
+}
+
+async fn service(world: &World, over: &Arc<AtomicBool>) -> Service {
+    let mut config = Config { data_dir: world.files.path().to_owned(), limits: Limits::OFF, ..Config::default() };
+    config.database.url = SecretUrl::from(world.url());
+    config.http.port = 0;
+    config.http.header_timeout_ms = 60_000;
+    config.metrics.port = 0;
+    config.auth.jwt_secret = Some(SECRET.into());
+    config.auth.argon2_memory_kib = 64;
+    config.auth.argon2_iterations = 1;
+    config.calculations.deadline_s = dose(1, config.calculations.deadline_s);
+    let parts = Parts { compute: poisoned(over), ..Parts::default() };
+    Service::start(&config, parts).await.expect("the service starts")
+}
+
+/// Has base analyses calculated, one after the other; how long each took.
+async fn neighbour(ana: Hand, plant: String, seed: u64, until: Instant) -> Vec<Duration> {
+    let (mut rng, mut all) = (StdRng::seed_from_u64(seed), Vec::new());
+    let (path, sync) = (format!("/scenarios/{plant}"), format!("/scenarios/{plant}/calculate/sync"));
+    while Instant::now() < until {
+        let edit = of_capacity(rng.random_range(1_000.0..900_000.0));
+        ana.must(Method::PATCH, &path, Some(edit), 200).await;
+        let reply = ana.ask(Method::POST, &sync, None, None).await;
+        assert_eq!((reply.status, &reply.json["run"]["state"]), (Some(200), &json!("succeeded")), "{reply:?}");
+        all.push(reply.took);
+        tokio::time::sleep(Duration::from_millis(rng.random_range(5..30))).await;
+    }
+    all
+}
+
+async fn neighbours(ana: &Hand, plants: &[String], seed: u64, until: Instant) -> Vec<Duration> {
+    let all =
+        plants.iter().zip(seed..).map(|(plant, seed)| tokio::spawn(neighbour(ana.clone(), plant.clone(), seed, until)));
+    join_all(all).await.into_iter().flat_map(|one| one.expect("nobody fails")).collect()
+}
+
+/// A kind of calculation that fails.
+struct Poison {
+    name: &'static str,
+    plants: Vec<String>,
+    /// What is asked of them, where it is not the base analysis.
+    analysis: Option<Value>,
+    /// What they fail with.
+    code: &'static str,
+    /// How long each took to fail.
+    failed: Vec<Duration>,
+    /// Base runs beside it.
+    beside: Vec<Duration>,
+}
+
+impl Poison {
+    async fn new(
+        world: &World,
+        ana: &Hand,
+        (name, code): (&'static str, &'static str),
+        (count, edit): (usize, Value),
+    ) -> Self {
+        let plants = world.plants(ana, count).await;
+        for plant in &plants {
+            ana.must(Method::PATCH, &format!("/scenarios/{plant}"), Some(edit.clone()), 200).await;
+        }
+        Self { name, plants, analysis: None, code, failed: Vec::new(), beside: Vec::new() }
+    }
+
+    /// All plants at once, each again and again.
+    async fn take(&self, ana: &Hand, until: Instant) -> Vec<Duration> {
+        join_all(self.plants.iter().map(|plant| self.of_one(ana, plant, until))).await.concat()
+    }
+
+    async fn of_one(&self, ana: &Hand, plant: &str, until: Instant) -> Vec<Duration> {
+        let path = format!("/scenarios/{plant}/calculate");
+        let mut failed = Vec::new();
+        while Instant::now() < until {
+            ana.must(Method::POST, &path, self.analysis.clone(), 202).await;
+            let begun = Instant::now();
+            while ana.rests(plant).await != Some(true) {
+                if Instant::now() >= until {
+                    // Nothing of this kind is to be left for those who are timed without it.
+                    ana.ask(Method::DELETE, &path, None, None).await;
+                    return failed;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            let took = begun.elapsed();
+            let run = ana.must(Method::GET, &format!("{path}/status"), None, 200).await;
+            assert_eq!(
+                (&run["state"], &run["failure"]["code"]),
+                (&json!("failed"), &json!(self.code)),
+                "{}",
+                self.name
+            );
+            failed.push(took);
+        }
+        failed
+    }
+}
+
+async fn poisons(world: &World, ana: &Hand) -> [Poison; 3] {
+    let nrel = json!({ "inputs": { "finance": { "profile": "nrel-nth-plant" } } });
+    // As many samples as may be asked for, none of them worked out many at a time.
+    let huge = json!({
+        "analysis": "monte-carlo", "samples": 10_000_000, "seed": 1, "metrics": ["discounted_payback"],
+        "inputs": [{
+            "input": "/feedstocks/UCO/price", "unit": "USD/t",
+            "distribution": { "kind": "triangular", "min": 800, "mode": 930, "max": 1200 }
+        }]
+    });
+    [
+        Poison::new(world, ana, ("a panic", "engine.panicked"), (1, of_capacity(PANICS))).await,
+        Poison::new(world, ana, ("two endless loops", "run.deadline_exceeded"), (2, of_capacity(ENDLESS))).await,
+        Poison {
+            analysis: Some(huge),
+            ..Poison::new(world, ana, ("a huge analysis", "run.deadline_exceeded"), (1, nrel)).await
+        },
+    ]
+}
+
+fn figures(took: &mut [Duration]) -> [Duration; 3] {
+    [0.5, 0.99, 1.0].map(|part| percentile(took, part))
+}
+
+async fn poisoned_calculations(world: World) {
+    let over = Arc::new(AtomicBool::new(false));
+    let service = service(&world, &over).await;
+    world.audit().await;
+    let ana = world.analyst_at(vec![format!("http://{}", service.address())]).await;
+    let plants = world.plants(&ana, PEOPLE).await;
+    let poisoner = ana.named("poisoner");
+    let mut poisons = poisons(&world, &ana).await;
+    let (lasts, rounds) = dose((Duration::from_secs(3), 1), (Duration::from_secs(45), 3));
+    let mut alone = Vec::new();
+    for round in 0..rounds {
+        let seed = world.seed ^ round << 32;
+        alone.extend(neighbours(&ana, &plants, seed, Instant::now() + lasts).await);
+        for (poison, seed) in poisons.iter_mut().zip(seed + 1..) {
+            over.store(false, Ordering::Relaxed);
+            let until = Instant::now() + lasts;
+            let (failed, beside) =
+                tokio::join!(poison.take(&poisoner, until), neighbours(&ana, &plants, seed * 1000, until));
+            poison.failed.extend(failed);
+            poison.beside.extend(beside);
+            over.store(true, Ordering::Relaxed);
+            world.comes_to_rest().await;
+        }
+    }
+    let alone = figures(&mut alone);
+    eprintln!("{}: a base run alone: median, p99 and longest {alone:.1?}", world.name);
+    for poison in &mut poisons {
+        assert!(!poison.failed.is_empty(), "nothing failed of {}", poison.name);
+        let (beside, slowest) = (figures(&mut poison.beside), percentile(&mut poison.failed, 1.0));
+        eprintln!(
+            "{}: beside {}, which failed {} times, within {slowest:.1?}: {beside:.1?} of {}, p99 {:.2} times",
+            world.name,
+            poison.name,
+            poison.failed.len(),
+            poison.beside.len(),
+            beside[1].as_secs_f64() / alone[1].as_secs_f64()
+        );
+        assert!(slowest <= Duration::from_secs(30), "it failed after {slowest:?}");
+        // The small dose is more poisonous, and too small to tell of one in a hundred.
+        let (part, most) = dose((0, 3.0), (1, 1.2));
+        let worse = beside[part].as_secs_f64() / alone[part].as_secs_f64();
+        assert!(worse <= most, "a base run takes {worse:.2} times as long beside {}", poison.name);
+    }
+    world.check().await;
+    service.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poisoned_calculations_hold_up_nobody_on_sqlite() {
+    poisoned_calculations(World::on_sqlite("poison-sqlite")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poisoned_calculations_hold_up_nobody_on_postgres() {
+    poisoned_calculations(World::on_postgres("poison-postgres")).await;
+}
