@@ -23,6 +23,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use cpu_time::ThreadTime;
 use safire_engine::{Analysis, AnalysisResult, InputDocument, Inputs, resolve};
 use serde_json::{Value, json};
 
@@ -57,14 +58,16 @@ fn memory(inputs: &Inputs, samples: u64) {
     println!("{samples} samples: {seconds:.3} s on a core, resident memory grown at the peak: {grown} kB");
 }
 
-/// Turn by turn, so that a busy neighbour slows all of them: the ratios are medians of those of a round.
+/// Turn by turn, so that a busy neighbour slows all of them: the ratios are medians of those of a round. Before each of
+/// the three the cores are warmed up: after a pause, which another's turn is, whoever goes first would be slower.
 fn speed(inputs: &Inputs) {
     let mut python = Python::start();
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        let engine = timed(|| drop(black_box(run(inputs, &monte_carlo(SAMPLES))))) / SAMPLES as f64;
-        let by_hand = timed(|| _ = black_box(by_hand::run(SAMPLES))) / SAMPLES as f64;
-        let numpy = python.as_mut().and_then(|python| python.seconds("monte_carlo", MILLION));
+        let engine = warm(|| drop(black_box(run(inputs, &monte_carlo(SAMPLES))))) / SAMPLES as f64;
+        let by_hand = warm(|| _ = black_box(by_hand::run(SAMPLES))) / SAMPLES as f64;
+        let mut numpy = || python.as_mut().and_then(|python| python.seconds("monte_carlo", MILLION));
+        let numpy = numpy().and_then(|_| numpy());
         rounds.push((engine, by_hand, numpy.map(|seconds| seconds / MILLION as f64)));
     }
     let of = |number: fn(&(f64, f64, Option<f64>)) -> f64| median(rounds.iter().map(number).collect());
@@ -105,7 +108,8 @@ fn threads(inputs: &Inputs) {
         let mut times = [0.0; 2];
         for threads in [1, 2] {
             let on_core = Mutex::new(Duration::ZERO);
-            times[threads - 1] = wall(|| drop(black_box(on_threads(inputs, &monte_carlo(SAMPLES), threads, &on_core))));
+            times[threads - 1] =
+                wall(|| drop(black_box(on_threads(inputs, &monte_carlo(10 * MILLION), threads, &on_core))));
             spent[threads - 1] = on_core.into_inner().expect("no thread panics");
         }
         ratios.push(times[0] / times[1]);
@@ -190,6 +194,7 @@ fn on_threads(inputs: &Inputs, specification: &Value, threads: usize, on_cores: 
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                let begun = ThreadTime::now();
                 while !lock().is_done() {
                     let Some(mut chunk) = ({ lock().take() }) else {
                         std::thread::yield_now();
@@ -198,25 +203,24 @@ fn on_threads(inputs: &Inputs, specification: &Value, threads: usize, on_cores: 
                     while chunk.step() {}
                     lock().give(chunk);
                 }
-                *on_cores.lock().expect("no thread panics") += on_core().unwrap_or_default();
+                *on_cores.lock().expect("no thread panics") += begun.elapsed();
             });
         }
     });
     job.into_inner().expect("no thread panics").finish().expect("there is a result")
 }
 
-/// Seconds that this thread was on a core meanwhile: neighbours on the machine move it little.
-fn timed(work: impl FnOnce()) -> f64 {
-    let start = (Instant::now(), on_core());
+/// Seconds of the second of two times.
+fn warm(work: impl Fn()) -> f64 {
     work();
-    let (wall, on_core) = (start.0.elapsed(), on_core().zip(start.1).map(|(end, start)| end - start));
-    on_core.unwrap_or(wall).max(Duration::from_nanos(1)).as_secs_f64()
+    timed(work)
 }
 
-/// Time on a core so far, where the system tells.
-fn on_core() -> Option<Duration> {
-    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    schedstat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+/// Seconds that this thread was on a core meanwhile: neighbours on the machine move it little.
+fn timed(work: impl FnOnce()) -> f64 {
+    let start = ThreadTime::now();
+    work();
+    start.elapsed().as_secs_f64()
 }
 
 fn wall(work: impl FnOnce()) -> f64 {

@@ -5,6 +5,7 @@ use crate::inputs::{Inputs, Place, Variation};
 use crate::lanes::{Column, TILE};
 use crate::trace::Plain;
 
+pub(crate) use super::kernel::Reach;
 use super::kernel::{Kernel, lanes_suffice};
 use crate::metric::Metric;
 
@@ -44,7 +45,7 @@ pub(crate) trait Model: Send + Sync {
     /// Works out the first `used` samples of a tile; the columns hold one input each and may be changed.
     fn evaluate(&self, inputs: &mut [Column], used: usize, outcomes: &mut Outcomes);
 
-    /// How many tiles are worked out in about a third of a millisecond.
+    /// How many tiles are worked out in about a third of a millisecond; at least one.
     fn tiles_per_slice(&self) -> u64;
 }
 
@@ -61,6 +62,11 @@ impl BaseModel {
     pub fn new(base: &Inputs, places: Vec<Place>, metrics: Vec<Metric>) -> Self {
         let kernel = lanes_suffice(base, &places, &metrics).then(|| Kernel::new(base, &places, &metrics));
         Self { base: base.clone(), places, metrics, kernel }
+    }
+
+    /// The same for values that lie between these, place by place.
+    pub fn within(self, reaches: &[Reach]) -> Self {
+        Self { kernel: self.kernel.map(|kernel| kernel.within(reaches)), ..self }
     }
 
     /// The same without lanes: each sample by the base analysis itself.
@@ -105,7 +111,12 @@ impl Model for BaseModel {
     }
 
     fn tiles_per_slice(&self) -> u64 {
-        if self.kernel.is_some() { 64 } else { 4 }
+        match &self.kernel {
+            Some(_) => 64,
+            None if self.base.finance.is_simple() => 4,
+            // A price that is found by trying takes dozens of cash flows: a tile takes milliseconds.
+            None => 1,
+        }
     }
 }
 

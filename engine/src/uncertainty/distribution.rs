@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::analysis::check::{Complaints, allowed};
+use crate::analysis::model::Reach;
 use crate::inputs::Place;
 
 /// A distribution; its parameters are in the unit that is given beside it.
@@ -72,7 +73,30 @@ pub const MAX_OUTCOMES: usize = 64;
 
 const LARGEST: f64 = 1e15;
 
+/// Normal numbers are made of probabilities that are never nearer to 0 or 1 than 2^-53, and lie between ±8.57.
+const GREATEST_SCORE: f64 = 9.0;
+
 impl Distribution {
+    /// Between which values lies what is drawn of it alone.
+    pub(crate) fn reach(&self) -> Reach {
+        let between = |least, greatest| Reach { least, greatest };
+        match self {
+            Self::Normal { mean, standard_deviation } => {
+                between(mean - GREATEST_SCORE * standard_deviation, mean + GREATEST_SCORE * standard_deviation)
+            }
+            Self::Lognormal { median, sigma } => {
+                between(median * (-GREATEST_SCORE * sigma).exp(), median * (GREATEST_SCORE * sigma).exp())
+            }
+            Self::Uniform { min, max } | Self::Triangular { min, max, .. } | Self::Pert { min, max, .. } => {
+                between(*min, *max)
+            }
+            Self::Discrete { outcomes } => {
+                let values = || outcomes.iter().map(|outcome| outcome.value);
+                between(values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
+            }
+        }
+    }
+
     /// The same in base units, with complaints about what is wrong.
     ///
     /// A parameter that is a possible value of the input must lie in the input's range; the tails of a normal or

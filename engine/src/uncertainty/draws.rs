@@ -7,6 +7,7 @@ use super::quantile::{Quantile, ScoreTable};
 use super::sobol::Coordinate;
 use super::stream::Stream;
 use super::variates;
+use crate::analysis::model::Reach;
 use crate::lanes::Column;
 
 /// Where probabilities come from.
@@ -44,6 +45,7 @@ impl Source {
 pub(crate) struct Draws {
     sources: Vec<Source>,
     quantiles: Vec<Quantile>,
+    reaches: Vec<Reach>,
     /// The inputs that are not correlated with any other.
     independent: Vec<usize>,
     copula: Option<(Copula, Box<ScoreTable>)>,
@@ -55,13 +57,24 @@ impl Draws {
         let quantiles = distributions.iter().map(Quantile::of).collect();
         let correlated = |input: &usize| copula.as_ref().is_some_and(|copula| copula.members.contains(input));
         let independent = (0..distributions.len()).filter(|input| !correlated(input)).collect();
+        let anywhere = Reach { least: f64::NEG_INFINITY, greatest: f64::INFINITY };
+        // Correlated numbers are sums, of which nothing is said.
+        let reach = |(input, distribution): (usize, &Distribution)| {
+            if correlated(&input) { anywhere } else { distribution.reach() }
+        };
+        let reaches = distributions.iter().enumerate().map(reach).collect();
         let copula = copula.map(|copula| (copula, Box::new(ScoreTable::probabilities())));
-        Self { sources, quantiles, independent, copula }
+        Self { sources, quantiles, reaches, independent, copula }
     }
 
     /// How many inputs are drawn.
     pub fn len(&self) -> usize {
         self.quantiles.len()
+    }
+
+    /// Between which values the inputs lie.
+    pub fn reaches(&self) -> &[Reach] {
+        &self.reaches
     }
 
     /// Draws the tile of samples that begins with `first`, a multiple of the size of a tile.
@@ -101,6 +114,40 @@ impl Draws {
         copula.correlate(columns);
         for member in &copula.members {
             self.quantiles[*member].of_correlated_scores(&mut columns[*member], table);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::distribution::{Distribution, Outcome};
+    use super::{Draws, Source};
+    use crate::lanes::{Column, TILE};
+    use crate::uncertainty::{sobol::Coordinate, stream::Stream};
+
+    #[test]
+    fn no_number_is_drawn_beyond_its_reach() {
+        let distributions = [
+            Distribution::Normal { mean: 3.0, standard_deviation: 2.0 },
+            Distribution::Lognormal { median: 5.0, sigma: 0.4 },
+            Distribution::Uniform { min: -1.0, max: 7.0 },
+            Distribution::Triangular { min: 1.0, mode: 1.0, max: 4.0 },
+            Distribution::Pert { min: 2.0, mode: 7.0, max: 8.0 },
+            Distribution::Discrete { outcomes: [4.0, -2.0].map(|value| Outcome { value, weight: 1.0 }).to_vec() },
+        ];
+        let random = |input| Source::Random(Stream::new(3, input));
+        let sobol = |input| Source::Sobol(Box::new(Coordinate::new(input as usize, 3)));
+        for sources in [(0..6).map(random).collect(), (0..6).map(sobol).collect()] {
+            let draws = Draws::new(sources, &distributions, None);
+            let mut columns = [Column::of(f64::NAN); 6];
+            for tile in 0..2000 {
+                draws.fill(tile * TILE as u64, &mut columns);
+                for (column, reach) in columns.iter().zip(draws.reaches()) {
+                    let rounding = 1e-9 * (reach.least.abs() + reach.greatest.abs());
+                    let inside = |value: &f64| reach.least - rounding <= *value && *value <= reach.greatest + rounding;
+                    assert!(column.iter().all(inside), "{reach:?} {column:?}");
+                }
+            }
         }
     }
 }

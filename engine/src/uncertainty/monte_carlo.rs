@@ -24,7 +24,7 @@ use crate::lanes::{Column, TILE};
 /// Samples of the pilot.
 pub(crate) const PILOT: u64 = 8192;
 /// Samples of every other chunk; fits the counts of a [`ChunkSketch`].
-const CHUNK: u64 = 32_768;
+const CHUNK: u64 = 65_472;
 
 /// What all chunks share.
 struct Plan {
@@ -63,7 +63,7 @@ impl MonteCarloStages {
     /// Checks the specification against the scenario.
     pub fn start(spec: &MonteCarlo, base: &Inputs) -> Result<Self, Invalid> {
         let (draws, places) = spec.checked(base)?;
-        let model = BaseModel::new(base, places, spec.metrics.clone());
+        let model = BaseModel::new(base, places, spec.metrics.clone()).within(draws.reaches());
         let counted = Counted::of(draws.len());
         let plan = Plan { draws, model, metrics: spec.metrics.len() };
         Ok(Self {

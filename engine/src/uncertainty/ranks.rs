@@ -1,19 +1,34 @@
 //! Rank correlation.
 
 /// The ranks of values, equal values sharing the mean of theirs.
+///
+/// Numbers are sorted several times as fast as pairs: the last bits of a value make room for its index, and the few
+/// values that differ in these bits only are sorted again.
 pub(crate) fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<(f64, u32)> = values.iter().zip(0..).map(|(value, index)| (*value, index)).collect();
-    order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let indices = values.len().next_power_of_two() as u64 - 1;
+    let mut order: Vec<u64> = values.iter().zip(0..).map(|(value, index)| ordered(*value) & !indices | index).collect();
+    order.sort_unstable();
+    let value = |packed: &u64| values[(packed & indices) as usize];
+    for alike in order.chunk_by_mut(|a, b| a & !indices == b & !indices) {
+        alike.sort_unstable_by(|a, b| value(a).total_cmp(&value(b)));
+    }
     let mut ranks = vec![0.0; values.len()];
     let mut first = 0;
-    for group in order.chunk_by(|a, b| a.0 == b.0) {
+    for group in order.chunk_by(|a, b| value(a) == value(b)) {
         let shared = first as f64 + (group.len() - 1) as f64 / 2.0;
-        for (_, index) in group {
-            ranks[*index as usize] = shared;
+        for packed in group {
+            ranks[(packed & indices) as usize] = shared;
         }
         first += group.len();
     }
     ranks
+}
+
+/// A whole number that is greater where the value is greater, with -0 as 0.
+fn ordered(value: f64) -> u64 {
+    const SIGN: u64 = 1 << 63;
+    let bits = (value + 0.0).to_bits();
+    if bits & SIGN == 0 { bits | SIGN } else { !bits }
 }
 
 /// Spearman's coefficient of two columns of ranks; none where one of them is constant.
@@ -46,6 +61,19 @@ mod tests {
     #[test]
     fn equal_values_share_their_ranks() {
         assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [2.5, 0.0, 2.5, 1.0]);
+    }
+
+    #[test]
+    fn values_are_ranked_to_the_last_bit() {
+        let mut values: Vec<f64> = (0..100).map(|i| f64::from_bits(1.5f64.to_bits() + (i * 37) % 100)).collect();
+        values.extend([-1.5, -0.0, 0.0, -1.5f64.next_up(), f64::MIN, f64::MAX]);
+        let mut sorted = values.clone();
+        sorted.sort_by(f64::total_cmp);
+        let rank = |value: f64| {
+            let place = sorted.iter().position(|other| *other == value).unwrap() as f64;
+            if value == 0.0 { place + 0.5 } else { place }
+        };
+        assert_eq!(ranks(&values), values.iter().map(|value| rank(*value)).collect::<Vec<_>>());
     }
 
     #[test]

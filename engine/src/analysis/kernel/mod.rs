@@ -13,7 +13,7 @@ mod tile;
 use operand::{Operand, Sum};
 use returns::Rate;
 use start::FittedStart;
-use tile::Tile;
+use tile::{Tile, doubt_where};
 
 use super::model::{FINE, Outcomes};
 use crate::base::analyse;
@@ -73,9 +73,18 @@ pub(crate) fn lanes_suffice(base: &Inputs, places: &[Place], metrics: &[Metric])
     known && simple && analyse(base, &mut Plain).is_ok()
 }
 
+/// The least and the greatest value of an input.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach {
+    pub least: f64,
+    pub greatest: f64,
+}
+
 /// The formulas with their operands: numbers of the scenario, or columns of varied inputs.
 pub(crate) struct Kernel {
     places: Vec<Place>,
+    /// Which of the places have values that may leave their range.
+    may_leave: Vec<bool>,
     metrics: Vec<Metric>,
     capacity: Operand,
     process_ci: Operand,
@@ -168,6 +177,7 @@ impl Kernel {
         Self {
             start: fixed.map(|(years, working_capital)| FittedStart::new(years, working_capital)),
             places: places.to_vec(),
+            may_leave: vec![true; places.len()],
             metrics: metrics.to_vec(),
             capacity: one(&fields::CAPACITY),
             process_ci: one(&fields::PROCESS_CI),
@@ -208,6 +218,16 @@ impl Kernel {
         }
     }
 
+    /// The same for values that lie between these, give or take rounding: what cannot leave its range is not looked at.
+    pub fn within(mut self, reaches: &[Reach]) -> Self {
+        let stays = |place: &Place, reach: &Reach| {
+            let (range, rounding) = (place.field.range, 1e-9 * (reach.least.abs() + reach.greatest.abs()));
+            reach.least - rounding > range.min && reach.greatest + rounding < range.max
+        };
+        self.may_leave = self.places.iter().zip(reaches).map(|(place, reach)| !stays(place, reach)).collect();
+        self
+    }
+
     /// Works out a tile. Bit i of the answer says that sample i is doubtful: its results are not to be used.
     #[inline(always)]
     pub fn evaluate(&self, inputs: &mut [Column], outcomes: &mut Outcomes) -> u64 {
@@ -222,19 +242,17 @@ impl Kernel {
     /// Doubts what leaves its range or upsets a balance.
     #[inline(always)]
     fn check(&self, inputs: &mut [Column], doubt: &mut Column) {
-        for (place, column) in self.places.iter().zip(inputs.iter_mut()) {
+        for ((place, may_leave), column) in self.places.iter().zip(&self.may_leave).zip(inputs.iter_mut()) {
             let range = place.field.range;
             if range.whole {
                 column.iter_mut().for_each(|value| *value = value.round());
             }
+            if !may_leave {
+                continue;
+            }
             let least = if range.min_exclusive { range.min.next_up() } else { range.min };
             let inside = |value: f64| (value >= least) & (value <= range.max);
-            let outside = column.iter().fold(0, |any, value| any | u64::from(!inside(*value)));
-            if outside != 0 {
-                for i in 0..TILE {
-                    doubt[i] += if inside(column[i]) { 0.0 } else { 1.0 };
-                }
-            }
+            doubt_where(doubt, |i| !inside(column[i]));
         }
         if self.balances_vary {
             self.check_balances(inputs, doubt);

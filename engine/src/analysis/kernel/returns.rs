@@ -11,21 +11,25 @@ use crate::lanes::{Column, TILE, power};
 pub(super) struct Rate {
     pub rate: Operand,
     pub years: Operand,
+    /// One over the lifetime, where that is the same for all samples.
+    per_year: Option<Box<Column>>,
 }
 
 impl Rate {
     pub fn of(rate: Operand, years: Operand) -> Self {
-        Self { rate, years }
+        let per_year = years.value().map(|years| Box::new(Column::of(1.0 / years)));
+        Self { rate, years, per_year }
     }
 
-    /// One over the lifetime.
+    /// One over the lifetime; where that varies, it is worked out into `room`.
     #[inline(always)]
-    pub fn per_year(&self, inputs: &[Column]) -> Column {
-        if let Some(years) = self.years.value() {
-            return Column::of(1.0 / years);
+    pub fn per_year<'a>(&'a self, inputs: &[Column], room: &'a mut Column) -> &'a Column {
+        if let Some(fixed) = &self.per_year {
+            return fixed;
         }
         let years = self.years.at(inputs);
-        each(|i| 1.0 / years[i])
+        *room = each(|i| 1.0 / years[i]);
+        room
     }
 
     /// Annuity and CRF.
@@ -121,7 +125,7 @@ pub(super) struct Flow<'a> {
     pub start: Option<&'a FittedStart>,
     pub years: &'a Column,
     /// One over the years.
-    pub per_year: Column,
+    pub per_year: &'a Column,
     pub fixed_years: Option<f64>,
     pub annual: Column,
 }

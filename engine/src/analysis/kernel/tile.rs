@@ -20,6 +20,9 @@ struct Carbon {
     energy: Column,
 }
 
+/// Where no metric depends on it.
+static NO_CARBON: Carbon = Carbon { ci: Column::of(0.0), saved: Column::of(0.0), energy: Column::of(0.0) };
+
 impl<'a> Tile<'a> {
     pub fn new(kernel: &'a Kernel, inputs: &'a [Column]) -> Self {
         Self { kernel, inputs }
@@ -36,13 +39,16 @@ impl<'a> Tile<'a> {
         let opex = each(|i| capacity[i].mul_add(direct_per_t[i], ratio[i] * tci[i]));
         let per_main = self.per_main(doubt);
         let Factors { annuity, crf, growth } = kernel.rate.factors(inputs, doubt);
+        let mut room = Column::of(0.0);
+        let per_year = kernel.rate.per_year(inputs, &mut room);
         let cost = |i: usize| tci[i].mul_add(crf[i], opex[i]);
 
-        let zero = Column::of(0.0);
-        let carbon = if kernel.needs.carbon { self.carbon() } else { Carbon { ci: zero, saved: zero, energy: zero } };
-        let revenue = if kernel.needs.revenue { self.money(&kernel.revenue, &kernel.premium, &carbon) } else { zero };
+        let carbon = kernel.needs.carbon.then(|| self.carbon());
+        let carbon = carbon.as_ref().unwrap_or(&NO_CARBON);
+        let zero = NO_CARBON.saved;
+        let revenue = if kernel.needs.revenue { self.money(&kernel.revenue, &kernel.premium, carbon) } else { zero };
         let co_revenue =
-            if kernel.needs.revenue { self.money(&kernel.co_revenue, &kernel.co_premium, &carbon) } else { zero };
+            if kernel.needs.revenue { self.money(&kernel.co_revenue, &kernel.co_premium, carbon) } else { zero };
         let years = kernel.rate.years.at(inputs);
         let working_capital = kernel.working_capital.at(inputs);
         let flow = Flow {
@@ -51,13 +57,14 @@ impl<'a> Tile<'a> {
             without_working_capital: kernel.working_capital.value() == Some(0.0),
             start: kernel.start.as_ref(),
             years,
-            per_year: kernel.rate.per_year(inputs),
+            per_year,
             fixed_years: kernel.rate.years.value(),
-            annual: if kernel.needs.returns { self.annual(&tci, &opex, &revenue) } else { zero },
+            annual: if kernel.needs.returns { self.annual(&tci, &opex, &revenue, per_year) } else { zero },
         };
         let msp = if kernel.needs.price {
-            let required = Required { crf: &crf, tci: &tci, opex: &opex, co_revenue: &co_revenue, per_main: &per_main };
-            self.msp(&required, &carbon, doubt)
+            let required =
+                Required { crf: &crf, tci: &tci, opex: &opex, co_revenue: &co_revenue, per_main: &per_main, per_year };
+            self.msp(&required, carbon, doubt)
         } else {
             zero
         };
@@ -75,7 +82,7 @@ impl<'a> Tile<'a> {
                 Metric::MspPerEnergy => self.per_energy(&msp),
                 Metric::Ci => carbon.ci,
                 Metric::Emissions => each(|i| carbon.ci[i] * carbon.energy[i] * capacity[i] / 1e3),
-                Metric::Abatement => self.abatement(&self.per_energy(&msp), &carbon, doubt),
+                Metric::Abatement => self.abatement(&self.per_energy(&msp), carbon, doubt),
                 Metric::Tci => tci,
                 Metric::Opex => opex,
                 Metric::DirectOpex => each(|i| capacity[i] * direct_per_t[i]),
@@ -134,9 +141,7 @@ impl<'a> Tile<'a> {
                 each(|i| reference[i] * power(capacity[i] / reference_capacity[i], exponent[i]))
             }
         };
-        for i in 0..TILE {
-            doubt[i] += if tci[i] > 1e-3 && tci[i] < 1e30 { 0.0 } else { 1.0 };
-        }
+        doubt_where(doubt, |i| !(tci[i] > 1e-3 && tci[i] < 1e30));
         tci
     }
 
@@ -163,8 +168,8 @@ impl<'a> Tile<'a> {
 
     /// Cash flow of a year of operation.
     #[inline(always)]
-    fn annual(&self, tci: &Column, opex: &Column, revenue: &Column) -> Column {
-        let (per_year, tax_rate) = (self.kernel.rate.per_year(self.inputs), self.kernel.tax_rate.at(self.inputs));
+    fn annual(&self, tci: &Column, opex: &Column, revenue: &Column, per_year: &Column) -> Column {
+        let tax_rate = self.kernel.tax_rate.at(self.inputs);
         each(|i| {
             let gross = revenue[i] - opex[i];
             let taxed = gross - tci[i] * per_year[i];
@@ -175,10 +180,9 @@ impl<'a> Tile<'a> {
 
     #[inline(always)]
     fn msp(&self, required: &Required<'_>, carbon: &Carbon, doubt: &mut Column) -> Column {
-        let Required { crf, tci, opex, co_revenue, per_main } = required;
+        let Required { crf, tci, opex, co_revenue, per_main, per_year } = required;
         let kernel = self.kernel;
         let rate = kernel.rate.rate.at(self.inputs);
-        let per_year = kernel.rate.per_year(self.inputs);
         let (working_capital, tax_rate) = (kernel.working_capital.at(self.inputs), kernel.tax_rate.at(self.inputs));
         let sensitivity = kernel.main_sensitivity.at(self.inputs);
         let per_kept = match kernel.tax_rate.value() {
@@ -214,6 +218,18 @@ struct Required<'a> {
     co_revenue: &'a Column,
     /// One over the production of the main product.
     per_main: &'a Column,
+    /// One over the lifetime.
+    per_year: &'a Column,
+}
+
+/// Doubts samples. There is hardly ever one: to ask for any first takes fewer operations than to write them down.
+#[inline(always)]
+pub(super) fn doubt_where(doubt: &mut Column, doubtful: impl Fn(usize) -> bool) {
+    if (0..TILE).fold(0, |any, i| any | u64::from(doubtful(i))) != 0 {
+        for i in 0..TILE {
+            doubt[i] += if doubtful(i) { 1.0 } else { 0.0 };
+        }
+    }
 }
 
 /// A column of numbers, some of which are doubtful.
