@@ -174,7 +174,7 @@ async fn poisoned_calculations(world: World) {
     let plants = world.plants(&ana, PEOPLE).await;
     let poisoner = ana.named("poisoner");
     let mut poisons = poisons(&world, &ana).await;
-    let (lasts, rounds) = dose((Duration::from_secs(3), 1), (Duration::from_secs(45), 3));
+    let (lasts, rounds) = dose((Duration::from_secs(3), 1), (Duration::from_secs(45), 2));
     let mut alone = Vec::new();
     for round in 0..rounds {
         let seed = world.seed ^ round << 32;
