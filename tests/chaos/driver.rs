@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -23,7 +23,6 @@ use crate::{
 pub struct Hand {
     http: reqwest::Client,
     bases: Vec<String>,
-    turn: Arc<AtomicUsize>,
     token: Option<String>,
     who: String,
     history: Arc<History>,
@@ -42,7 +41,7 @@ pub struct Reply {
 impl Hand {
     pub fn new(bases: Vec<String>, history: Arc<History>, patience: Duration) -> Self {
         let http = reqwest::Client::builder().timeout(patience).no_proxy().build().expect("a client");
-        Self { http, bases, turn: Arc::default(), token: None, who: "nobody".into(), history }
+        Self { http, bases, token: None, who: "nobody".into(), history }
     }
 
     pub fn with_token(&self, token: &str) -> Self {
@@ -65,9 +64,10 @@ impl Hand {
         Self { http: builder.build().expect("a client"), ..self.clone() }
     }
 
-    /// Sends JSON, or nothing, to the server whose turn it is.
+    /// Sends JSON, or nothing, to any of the servers. In turn, somebody who is answered and looks again would
+    /// always come to the same next one, which may be the one that is paused.
     pub async fn ask(&self, method: Method, path: &str, body: Option<Value>, key: Option<&str>) -> Reply {
-        let base = &self.bases[self.turn.fetch_add(1, Ordering::Relaxed) % self.bases.len()];
+        let base = &self.bases[rand::rng().random_range(0..self.bases.len())];
         let prefix = if path.starts_with("/health") { "" } else { "/api/v1" };
         let mut request = self.http.request(method.clone(), format!("{base}{prefix}{path}"));
         if matches!(method, Method::PUT | Method::PATCH) {

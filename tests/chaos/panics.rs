@@ -14,17 +14,13 @@ use std::{
 use futures::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use reqwest::Method;
-use safire::{
-    config::{Config, Limits, SecretUrl},
-    service::{Parts, Service},
-};
 use safire_actors::Faults;
 use serde_json::Value;
 
 use crate::{
     driver::{Hand, Reply, of_capacity},
     history::percentile,
-    world::{SECRET, World, dose},
+    world::{World, dose},
 };
 
 const PEOPLE: usize = 200;
@@ -62,19 +58,6 @@ fn keep_quiet_about_ours() {
     }));
 }
 
-async fn service(world: &World, faults: Arc<OneInAHundred>) -> Service {
-    let mut config = Config { data_dir: world.files.path().to_owned(), limits: Limits::OFF, ..Config::default() };
-    config.database.url = SecretUrl::from(world.url());
-    config.http.port = 0;
-    // Nobody's connection is to be closed for idleness just when a request is sent on it.
-    config.http.header_timeout_ms = 60_000;
-    config.metrics.port = 0;
-    config.auth.jwt_secret = Some(SECRET.into());
-    config.auth.argon2_memory_kib = 64;
-    config.auth.argon2_iterations = 1;
-    Service::start(&config, Parts { faults: Some(faults), ..Parts::default() }).await.expect("the service starts")
-}
-
 /// Mostly looks, as people do; of twenty requests one is an edit and one asks for a calculation.
 async fn works(ana: Hand, plant: String, mut rng: StdRng, until: Instant) -> Vec<Reply> {
     let path = format!("/scenarios/{plant}");
@@ -106,7 +89,8 @@ async fn panics(world: World) {
         met: AtomicU64::new(0),
         struck: AtomicU64::new(0),
     });
-    let service = service(&world, Arc::clone(&chance)).await;
+    let faults = Arc::clone(&chance);
+    let service = world.serve(|_, parts| parts.faults = Some(faults)).await;
     world.audit().await;
     let ana = world.analyst_at(vec![format!("http://{}", service.address())]).await;
     let plants = world.plants(&ana, PEOPLE).await;

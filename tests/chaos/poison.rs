@@ -14,17 +14,13 @@ use std::{
 use futures::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use reqwest::Method;
-use safire::{
-    config::{Config, Limits, SecretUrl},
-    service::{Parts, Service},
-};
 use safire_actors::calculations::{Compute, base_analysis};
 use serde_json::{Value, json};
 
 use crate::{
     driver::{Hand, of_capacity},
     history::percentile,
-    world::{SECRET, World, dose},
+    world::{World, dose},
 };
 
 /// Capacities, in t/yr, that the engine of the test knows.
@@ -48,20 +44,6 @@ fn poisoned(over: &Arc<AtomicBool>) -> Arc<Compute> {
         }
         engine(inputs, cancel)
     })
-}
-
-async fn service(world: &World, over: &Arc<AtomicBool>) -> Service {
-    let mut config = Config { data_dir: world.files.path().to_owned(), limits: Limits::OFF, ..Config::default() };
-    config.database.url = SecretUrl::from(world.url());
-    config.http.port = 0;
-    config.http.header_timeout_ms = 60_000;
-    config.metrics.port = 0;
-    config.auth.jwt_secret = Some(SECRET.into());
-    config.auth.argon2_memory_kib = 64;
-    config.auth.argon2_iterations = 1;
-    config.calculations.deadline_s = dose(1, config.calculations.deadline_s);
-    let parts = Parts { compute: poisoned(over), ..Parts::default() };
-    Service::start(&config, parts).await.expect("the service starts")
 }
 
 /// Has base analyses calculated, one after the other; how long each took.
@@ -168,7 +150,11 @@ fn figures(took: &mut [Duration]) -> [Duration; 3] {
 
 async fn poisoned_calculations(world: World) {
     let over = Arc::new(AtomicBool::new(false));
-    let service = service(&world, &over).await;
+    let serving = world.serve(|config, parts| {
+        config.calculations.deadline_s = dose(1, config.calculations.deadline_s);
+        parts.compute = poisoned(&over);
+    });
+    let service = serving.await;
     world.audit().await;
     let ana = world.analyst_at(vec![format!("http://{}", service.address())]).await;
     let plants = world.plants(&ana, PEOPLE).await;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use reqwest::Method;
 
 use crate::{
@@ -12,11 +12,13 @@ use crate::{
     world::{World, dose},
 };
 
-const LEASE: (&str, &str) = ("SAFIRE_CALCULATIONS__LEASE_S", "1");
+/// A lease of a second; connections so few that a dozen replicas leave some to others.
+const SETTINGS: [(&str, &str); 3] =
+    [("SAFIRE_CALCULATIONS__LEASE_S", "1"), ("SAFIRE_DATABASE__CONNECTIONS", "5"), ("SAFIRE_DATABASE__OVERFLOW", "3")];
 
 /// So many servers, started at once on an empty database.
 async fn together(world: &World, count: usize) -> (Vec<Place>, Vec<Server>) {
-    let places: Vec<_> = (0..count).map(|_| world.place(&[LEASE])).collect();
+    let places: Vec<_> = (0..count).map(|_| world.place(&SETTINGS)).collect();
     let mut servers: Vec<_> = places.iter().map(Place::start).collect();
     for (place, server) in places.iter().zip(&mut servers) {
         world.ready(place, server).await;
@@ -35,22 +37,29 @@ async fn end(servers: Vec<Server>) {
 async fn replicas_that_are_paused_for_longer_than_their_lease_commit_nothing_late() {
     let mut world = World::on_postgres("pauses");
     world.patience = Duration::from_secs(1);
-    let (places, servers) = together(&world, 2).await;
+    // Many are paused at once, so that many pauses of a minute take some minutes.
+    let (replicas, rounds, people) = dose((2, 6, 20), (11, 10, 40));
+    let paused_for = dose(1500..2500, 60_000..62_000);
+    let (places, mut servers) = together(&world, replicas).await;
     world.audit().await;
     let all: Vec<_> = places.iter().collect();
     let ana = world.analyst(&all).await;
     let plants = world.plants(&ana, 200).await;
     let mut rng = world.rng();
-    let crowd = Crowd::at_work(&ana, &plants, 20, world.seed);
-    let (pauses, longest) = (dose(6, 100), dose(2500, 10_000));
-    for _ in 0..pauses {
+    let crowd = Crowd::at_work(&ana, &plants, people, world.seed);
+    for _ in 0..rounds {
         crowd.accepts(10).await;
-        let victim = &servers[rng.random_range(0..servers.len())];
-        victim.signal("STOP");
+        // All but one, whichever that is.
+        servers.shuffle(&mut rng);
+        for victim in &servers[1..] {
+            victim.signal("STOP");
+        }
         // Longer than the lease, the other's look, and then some.
-        tokio::time::sleep(Duration::from_millis(rng.random_range(1500..longest))).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(paused_for.clone()))).await;
         crowd.accepts(1).await;
-        victim.signal("CONT");
+        for victim in &servers[1..] {
+            victim.signal("CONT");
+        }
     }
     crowd.accepts(10).await;
     crowd.go_home().await;
@@ -58,7 +67,11 @@ async fn replicas_that_are_paused_for_longer_than_their_lease_commit_nothing_lat
     let figures = world.check().await;
     let refused: usize =
         servers.iter().map(|server| server.says("held no longer") + server.says("late result was dropped")).sum();
-    eprintln!("pauses: {pauses} pauses, {} runs taken over, {refused} late results refused", figures.takeovers);
+    let pauses = rounds * (replicas - 1);
+    eprintln!(
+        "pauses: {pauses} pauses, {} runs, {} taken over, {refused} late results refused",
+        figures.runs, figures.takeovers
+    );
     assert!(figures.takeovers > 0, "no pause left a run behind: nothing was tried");
     end(servers).await;
 }

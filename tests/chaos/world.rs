@@ -7,6 +7,10 @@ use std::{
 
 use rand::{SeedableRng, rngs::StdRng};
 use reqwest::Method;
+use safire::{
+    config::{Config, Limits, SecretUrl},
+    service::{Parts, Service},
+};
 use safire_test_support::{TestPostgres, TestRedis};
 pub use safire_test_support::{dose, full};
 use serde_json::{Value, json};
@@ -18,7 +22,7 @@ use crate::{
     server::{PATIENCE, Place, Server},
 };
 
-pub const SECRET: &str = "a key that only the tests of Safire know";
+const SECRET: &str = "a key that only the tests of Safire know";
 
 /// The world of one test.
 pub struct World {
@@ -96,7 +100,23 @@ impl World {
         Place::new(self.files.path(), &all)
     }
 
-    /// Starts a server there and waits until it is ready; returns how long that took.
+    /// The service in this process, with what cannot be asked of the program that is shipped.
+    pub async fn serve(&self, adapt: impl FnOnce(&mut Config, &mut Parts)) -> Service {
+        let mut config = Config { data_dir: self.files.path().to_owned(), limits: Limits::OFF, ..Config::default() };
+        config.database.url = SecretUrl::from(self.url());
+        config.http.port = 0;
+        // Nobody's connection is to be closed for idleness just when a request is sent on it.
+        config.http.header_timeout_ms = 60_000;
+        config.metrics.port = 0;
+        config.auth.jwt_secret = Some(SECRET.into());
+        config.auth.argon2_memory_kib = 64;
+        config.auth.argon2_iterations = 1;
+        let mut parts = Parts::default();
+        adapt(&mut config, &mut parts);
+        Service::start(&config, parts).await.expect("the service starts")
+    }
+
+    /// Starts a server there and waits until it is ready.
     pub async fn start(&self, place: &Place) -> Server {
         let mut server = place.start();
         self.ready(place, &mut server).await;
@@ -117,7 +137,7 @@ impl World {
         }
     }
 
-    /// Somebody without a token, who asks these servers in turn.
+    /// Somebody without a token, who asks any of these servers.
     pub fn nobody(&self, places: &[&Place]) -> Hand {
         self.nobody_at(places.iter().map(|place| place.base()).collect())
     }

@@ -2,8 +2,7 @@
 //!
 //! A calculation is admitted before it is accepted ([`Calculations::admit`]), so that what was
 //! accepted always finds room. On its thread it cannot hold up the requests; a panic in it fails
-//! that calculation alone, and one that outlives its deadline is cancelled and, if it does not
-//! listen, left behind with its thread.
+//! that calculation alone, and so does a deadline, whether it listens or not.
 //!
 //! A long analysis is calculated in slices. Between two of them others have their turn (`turns`), so
 //! that many long analyses go on side by side. One worker takes no slices but the first (`routing`),

@@ -40,6 +40,9 @@ const STUCK: Duration = Duration::from_millis(250);
 /// How long a cancelled calculation has to notice.
 const GRACE: Duration = Duration::from_millis(250);
 
+// A slice that is over by then has noticed: see [`slice`].
+const _: () = assert!(SOON.as_millis() < GRACE.as_millis());
+
 pub(super) type ThreadFactory = Factory<Turn, Task, (), ThreadWorker, Routing, Turns<Task>>;
 type ThreadArguments = FactoryArguments<Turn, Task, (), ThreadWorker, Routing, Turns<Task>>;
 

@@ -45,7 +45,7 @@ impl<'a> Tile<'a> {
 
         let carbon = kernel.needs.carbon.then(|| self.carbon());
         let carbon = carbon.as_ref().unwrap_or(&NO_CARBON);
-        let zero = NO_CARBON.saved;
+        let zero = Column::of(0.0);
         let revenue = if kernel.needs.revenue { self.money(&kernel.revenue, &kernel.premium, carbon) } else { zero };
         let co_revenue =
             if kernel.needs.revenue { self.money(&kernel.co_revenue, &kernel.co_premium, carbon) } else { zero };
