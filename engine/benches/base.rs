@@ -12,7 +12,7 @@ const RUNS_PER_BATCH: u32 = 1000;
 
 fn main() {
     let document = worked_case();
-    let inputs = inputs(&document);
+    let inputs = inputs_of(&document);
 
     let plain = median(|| drop(black_box(analyse(black_box(&inputs), &mut Plain))));
     let traced = median(|| {
@@ -21,10 +21,16 @@ fn main() {
         drop(black_box(trace));
     });
     let resolved = median(|| drop(black_box(resolve(black_box(&document), None))));
+    let mut year_by_year = document.clone();
+    let profile = serde_json::json!({ "profile": "nrel-nth-plant" });
+    year_by_year.finance = serde_json::from_value(profile).expect("there is such a profile");
+    let year_by_year = inputs_of(&year_by_year);
+    let solved = median(|| drop(black_box(analyse(black_box(&year_by_year), &mut Plain))));
     let flow = analyse(&inputs, &mut Plain).map(|result| result.cash_flow_usd).unwrap_or_default();
     let irr = median(|| drop(black_box(finance::irr(black_box(&flow)))));
 
     println!("base analysis plain {plain:.2} µs");
+    println!("base analysis plain, profile nrel-nth-plant {solved:.2} µs");
     println!("base analysis traced {traced:.2} µs");
     println!("traced / plain {:.1} x", traced / plain);
     println!("irr alone {irr:.2} µs");
@@ -37,7 +43,7 @@ fn worked_case() -> InputDocument {
     serde_json::from_value(example["inputs"].take()).expect("the example has inputs")
 }
 
-fn inputs(document: &InputDocument) -> Inputs {
+fn inputs_of(document: &InputDocument) -> Inputs {
     resolve(document, None).expect("the example is valid").inputs
 }
 

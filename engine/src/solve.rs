@@ -131,7 +131,8 @@ pub fn rising_root(mut f: impl FnMut(f64) -> f64, start: f64, scale: f64) -> Opt
 }
 
 /// Where a continuous function passes zero between two points at which its signs differ: regula falsi in the
-/// Illinois form, with a bisection whenever it does not halve the bracket in three steps.
+/// Illinois form, with a bisection whenever it does not halve the bracket in three steps, and a step of a few numbers
+/// where the secant moves no further.
 ///
 /// # Source
 ///
@@ -160,9 +161,12 @@ pub fn root_between(mut f: impl FnMut(f64) -> f64, from: (f64, f64), to: (f64, f
             break;
         }
         let secant = b - value_b * ((b - a) / (value_b - value_a));
-        let inside = secant > a.min(b) && secant < a.max(b);
+        // Beside a root that is hit all but exactly the secant does not move: a few numbers further it changes sign.
+        let least = 2.0 * f64::EPSILON * b.abs();
+        let next = if (secant - b).abs() < least { b + least.copysign(a - b) } else { secant };
+        let inside = next > a.min(b) && next < a.max(b);
         let slow = step % 3 == 2 && (b - a).abs() > 0.5 * std::mem::replace(&mut width, (b - a).abs());
-        let at = if inside && !slow { secant } else { middle };
+        let at = if inside && !slow { next } else { middle };
         let value = f(at);
         if value == 0.0 {
             return Some(at);
@@ -212,7 +216,7 @@ impl Bracket {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ended, NoBracket, Point, ascending_root};
+    use super::{Ended, NoBracket, Point, ascending_root, root_between};
 
     fn line(root: f64) -> impl FnMut(f64) -> Point {
         move |x| Point { value: x - root, slope: 1.0 }
@@ -231,6 +235,21 @@ mod tests {
         let root = ascending_root(wrong, 0.0, 1.0, 0.5).unwrap();
         assert!((root.at - 0.3f64.cbrt()).abs() < 1e-15);
         assert!(root.evaluations <= 128, "{root:?}");
+    }
+
+    #[test]
+    fn a_search_that_has_hit_the_root_ends_soon() {
+        for target in [0.3, 2.0, 1e-9, 7e12] {
+            let mut evaluations = 0;
+            let cube = |x: f64| {
+                evaluations += 1;
+                x * x * x - target
+            };
+            let (low, high) = (0.6 * target.cbrt(), 1.7 * target.cbrt());
+            let root = root_between(cube, (low, low.powi(3) - target), (high, high.powi(3) - target)).unwrap();
+            assert!((root / target.cbrt() - 1.0).abs() < 1e-15, "{root}");
+            assert!(evaluations <= 15, "{target}: {evaluations}");
+        }
     }
 
     #[test]

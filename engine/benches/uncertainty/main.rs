@@ -41,7 +41,7 @@ fn main() {
     speed(&inputs);
     threads(&inputs);
     agreement(&inputs);
-    longest_step(&inputs);
+    longest_steps(&inputs);
     print_load();
 }
 
@@ -130,26 +130,41 @@ fn agreement(inputs: &Inputs) {
     }
 }
 
-fn longest_step(inputs: &Inputs) {
-    for metrics in [json!(["lcop", "npv", "payback", "irr", "msp"]), json!(["discounted_payback"])] {
-        let mut specification = monte_carlo(100_000);
-        specification["metrics"] = metrics.clone();
-        let analysis: Analysis = serde_json::from_value(specification).expect("the specification is valid");
-        let mut job = analysis.start(inputs).expect("the specification fits the scenario");
-        let mut steps = Vec::new();
-        while !job.is_done() {
-            steps.push(wall(|| _ = black_box(job.step())));
-        }
-        steps.sort_by(f64::total_cmp);
-        let at = |share: f64| steps[((steps.len() - 1) as f64 * share) as usize] * 1e3;
-        println!("steps of {metrics}: median {:.3} ms, 99 % {:.3} ms, longest {:.3} ms", at(0.5), at(0.99), at(1.0));
+/// How long steps take: in lanes, by the analysis itself, and where it searches for the price.
+fn longest_steps(inputs: &Inputs) {
+    let lanes = json!(["lcop", "npv", "payback", "irr", "msp"]);
+    steps_of("Monte Carlo in lanes", inputs, monte_carlo(100_000), &lanes);
+    steps_of("Monte Carlo by the analysis", inputs, monte_carlo(100_000), &json!(["discounted_payback"]));
+    let year_by_year = with_finance(json!({ "profile": "nrel-nth-plant" }));
+    steps_of("Monte Carlo, profile nrel-nth-plant", &year_by_year, monte_carlo(20_000), &lanes);
+    steps_of("Sobol indices, profile nrel-nth-plant", &year_by_year, sobol(2048), &lanes);
+}
+
+fn steps_of(name: &str, inputs: &Inputs, mut specification: Value, metrics: &Value) {
+    specification["metrics"] = metrics.clone();
+    let analysis: Analysis = serde_json::from_value(specification).expect("the specification is valid");
+    let mut job = analysis.start(inputs).expect("the specification fits the scenario");
+    let mut steps = Vec::new();
+    while !job.is_done() {
+        steps.push(wall(|| _ = black_box(job.step())));
     }
+    steps.sort_by(f64::total_cmp);
+    let at = |share: f64| steps[((steps.len() - 1) as f64 * share) as usize] * 1e3;
+    println!("steps, {name}: median {:.3} ms, 99 % {:.3} ms, longest {:.3} ms", at(0.5), at(0.99), at(1.0));
 }
 
 fn worked_case() -> Inputs {
+    with_finance(Value::Null)
+}
+
+fn with_finance(finance: Value) -> Inputs {
     let example = include_str!("../../../examples/hefa-uco-usa.json");
     let mut example: Value = serde_json::from_str(example).expect("the example is JSON");
-    let document: InputDocument = serde_json::from_value(example["inputs"].take()).expect("the example has inputs");
+    let mut inputs = example["inputs"].take();
+    if !finance.is_null() {
+        inputs["finance"] = finance;
+    }
+    let document: InputDocument = serde_json::from_value(inputs).expect("the example has inputs");
     resolve(&document, None).expect("the example is valid").inputs
 }
 

@@ -114,7 +114,7 @@ impl Model for BaseModel {
         match &self.kernel {
             Some(_) => 64,
             None if self.base.finance.is_simple() => 4,
-            // A price that is found by trying takes dozens of cash flows: a tile takes milliseconds.
+            // A price that is found by trying takes a score of cash flows: a tile takes half a millisecond.
             None => 1,
         }
     }

@@ -9,6 +9,7 @@ mod figures;
 mod ledger;
 mod materials;
 mod plan;
+mod priced_years;
 mod rate;
 mod result;
 mod returns;

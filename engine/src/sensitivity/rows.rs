@@ -23,6 +23,11 @@ impl<M> Plan<M> {
     fn inputs(&self) -> usize {
         self.first.len()
     }
+
+    /// How often the model is asked for a row: of the first sample, the second, and each mixture.
+    fn width(&self) -> usize {
+        self.inputs() + 2
+    }
 }
 
 /// Samples that say what a typical value is.
@@ -85,20 +90,22 @@ pub(crate) struct Rows<M> {
     bench: Bench,
 }
 
-/// Room for a tile of rows.
+/// A tile of rows.
 struct Bench {
     first: Vec<Column>,
     second: Vec<Column>,
     mixed: Vec<Column>,
     /// Results of the first sample, the second, and each mixture.
     outcomes: Vec<Outcomes>,
+    /// How many of them are there.
+    known: usize,
 }
 
 impl<M: Model> Rows<M> {
     pub fn new(plan: &Arc<Plan<M>>, pivots: &Arc<Vec<f64>>, first: u64, length: u64, blocks: Blocks) -> Self {
         let columns = vec![Column::of(0.0); plan.inputs()];
-        let outcomes = vec![Outcomes::of(plan.metrics); plan.inputs() + 2];
-        let bench = Bench { first: columns.clone(), second: columns.clone(), mixed: columns, outcomes };
+        let outcomes = vec![Outcomes::of(plan.metrics); plan.width()];
+        let bench = Bench { first: columns.clone(), second: columns.clone(), mixed: columns, outcomes, known: 0 };
         Self { plan: Arc::clone(plan), pivots: Arc::clone(pivots), first, length, next: 0, blocks, bench }
     }
 
@@ -112,6 +119,17 @@ impl<M: Model> Rows<M> {
 
     pub fn into_blocks(self) -> Blocks {
         self.blocks
+    }
+
+    /// Asks the model once more for the rows of the tile in hand.
+    fn advance(&mut self) {
+        let used = (self.length - self.next).min(TILE as u64) as usize;
+        evaluate_next(&self.plan, &mut self.bench, self.first + self.next, used);
+        if self.bench.known == self.plan.width() {
+            self.add(used);
+            self.next += used as u64;
+            self.bench.known = 0;
+        }
     }
 
     /// Adds the rows of the tile in hand to their blocks; a row without a value in one place is left out.
@@ -134,34 +152,30 @@ impl<M: Model> Rows<M> {
 
 impl<M: Model + 'static> Work for Rows<M> {
     fn step(&mut self) -> bool {
-        let tiles = self.plan.model.tiles_per_slice() / (self.plan.inputs() as u64 + 2);
-        for _ in 0..tiles.max(1) {
+        for _ in 0..self.plan.model.tiles_per_slice() {
             if self.next < self.length {
-                let used = (self.length - self.next).min(TILE as u64) as usize;
-                let Self { plan, bench, first, next, .. } = self;
-                evaluate(plan, bench, *first + *next, used);
-                self.add(used);
-                self.next += used as u64;
+                self.advance();
             }
         }
         self.next < self.length
     }
 
     fn done(&self) -> u64 {
-        self.next * (self.plan.inputs() as u64 + 2)
+        self.next * self.plan.width() as u64
     }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn evaluate<M: Model>(plan: &Plan<M>, bench: &mut Bench, sample: u64, used: usize) {
-    let Bench { first, second, mixed, outcomes } = bench;
-    plan.first.fill(sample, first);
-    plan.second.fill(sample, second);
-    for (which, outcomes) in outcomes.iter_mut().enumerate() {
-        mixed.copy_from_slice(if which == 1 { second } else { first });
-        if let Some(input) = which.checked_sub(2) {
-            mixed[input] = second[input];
-        }
-        plan.model.evaluate(mixed, used, outcomes);
+fn evaluate_next<M: Model>(plan: &Plan<M>, bench: &mut Bench, sample: u64, used: usize) {
+    let Bench { first, second, mixed, outcomes, known } = bench;
+    if *known == 0 {
+        plan.first.fill(sample, first);
+        plan.second.fill(sample, second);
     }
+    mixed.copy_from_slice(if *known == 1 { second } else { first });
+    if let Some(input) = known.checked_sub(2) {
+        mixed[input] = second[input];
+    }
+    plan.model.evaluate(mixed, used, &mut outcomes[*known]);
+    *known += 1;
 }
