@@ -1,5 +1,7 @@
 //! Threads that calculate and read files count less than those that answer requests.
 
+use std::time::Duration;
+
 use system::Thread;
 
 /// What a thread counts where others want the processor, too. Requests come before all of these.
@@ -9,7 +11,7 @@ pub(crate) enum Priority {
     Short,
     /// Work that takes its time.
     Long,
-    /// Work that may never end: whatever else wants the processor gets it at once.
+    /// Work that may never end: it has one processor at most, and that after all others.
     LeftBehind,
 }
 
@@ -26,7 +28,7 @@ impl Priority {
         let set = match self {
             Self::Short => system::be_nice(thread, 5),
             Self::Long => system::be_nice(thread, 10),
-            Self::LeftBehind => system::be_idle(thread),
+            Self::LeftBehind => system::be_last(thread),
         };
         if let Err(error) = set {
             tracing::warn!(%error, priority = ?self, "a thread keeps the priority that it had");
@@ -34,9 +36,16 @@ impl Priority {
     }
 }
 
+/// For how long a thread of the process has had a processor; nothing where the system does not say.
+pub(crate) fn processor_time(thread: Thread) -> Option<Duration> {
+    system::processor_time(thread)
+}
+
 /// Linux, where a thread has a niceness and a scheduling policy of its own.
 #[cfg(target_os = "linux")]
 pub(crate) mod system {
+    use std::time::Duration;
+
     use uapi::{Errno, c};
 
     pub(crate) type Thread = c::pid_t;
@@ -49,15 +58,39 @@ pub(crate) mod system {
         uapi::setpriority(c::PRIO_PROCESS as _, thread.cast_unsigned(), niceness)
     }
 
-    /// A nice thread still has the processor for milliseconds before another may interrupt it; an idle one does not.
-    pub(super) fn be_idle(thread: Thread) -> Result<(), Errno> {
-        uapi::sched_setscheduler(thread, c::SCHED_IDLE, &c::sched_param { sched_priority: 0 }).map(drop)
+    /// Whatever its priority, a thread that only calculates may keep its processor until the end of a tick: all that
+    /// are last share one, so that the others are free of them. Where there is no other, they are at least interrupted.
+    pub(super) fn be_last(thread: Thread) -> Result<(), Errno> {
+        let mut processors = [0_usize; 1024 / usize::BITS as usize];
+        uapi::sched_getaffinity(thread, &mut processors)?;
+        if processors.iter().map(|word| word.count_ones()).sum::<u32>() < 2 {
+            return uapi::sched_setscheduler(thread, c::SCHED_IDLE, &c::sched_param { sched_priority: 0 }).map(drop);
+        }
+        uapi::sched_setaffinity(thread, &only_last(processors))?;
+        be_nice(thread, 19)
+    }
+
+    fn only_last<const N: usize>(mut processors: [usize; N]) -> [usize; N] {
+        let mut words = processors.iter_mut().rev().skip_while(|word| **word == 0);
+        if let Some(word) = words.next() {
+            *word = 1 << word.ilog2();
+        }
+        words.for_each(|word| *word = 0);
+        processors
+    }
+
+    pub(super) fn processor_time(thread: Thread) -> Option<Duration> {
+        // The clock of a thread by its id, as `pthread_getcpuclockid` makes it.
+        let clock = !thread << 3 | 0b110;
+        let mut time = c::timespec { tv_sec: 0, tv_nsec: 0 };
+        uapi::clock_gettime(clock, &mut time).ok()?;
+        Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) mod system {
-    use std::convert::Infallible;
+    use std::{convert::Infallible, time::Duration};
 
     pub(crate) type Thread = ();
 
@@ -67,7 +100,11 @@ pub(crate) mod system {
         Ok(())
     }
 
-    pub(super) fn be_idle((): Thread) -> Result<(), Infallible> {
+    pub(super) fn be_last((): Thread) -> Result<(), Infallible> {
         Ok(())
+    }
+
+    pub(super) fn processor_time((): Thread) -> Option<Duration> {
+        None
     }
 }

@@ -23,4 +23,5 @@ mod queries;
 mod redis;
 mod replicas;
 mod server;
+mod storm;
 mod world;

@@ -34,7 +34,7 @@ async fn restarts_of_postgres_lose_nothing_and_restart_no_actor() {
     let plants = world.plants(&ana, 100).await;
     let mut rng = world.rng();
     let crowd = Crowd::at_work(&ana, &plants, 20, world.seed);
-    let (wanted, up, down) = (dose(400, 5000), dose(300..1500, 5_000..20_000), dose(0..500, 0..5000));
+    let (wanted, up, down) = (dose(250, 5000), dose(300..1500, 5_000..20_000), dose(0..500, 0..5000));
     let mut restarts = 0;
     while crowd.accepted() < wanted || restarts < 5 {
         crowd.accepts(1).await;
@@ -99,10 +99,11 @@ async fn is_away(name: &'static str, leave: fn(&World), come_back: fn(&World)) {
     assert!(before.iter().all(|(_, reply)| matches!(reply.status, Some(200 | 202 | 409))), "{before:#?}");
 
     block_in_place(|| leave(&world));
-    let away = fifty_a_second(&ana, &plants, dose(Duration::from_secs(8), Duration::from_secs(60))).await;
+    let (lasts, goes_on) = dose((5, 8), (60, 10));
+    let away = fifty_a_second(&ana, &plants, Duration::from_secs(lasts)).await;
     block_in_place(|| come_back(&world));
     let back = Instant::now();
-    let after = fifty_a_second(&ana, &plants, Duration::from_secs(10)).await;
+    let after = fifty_a_second(&ana, &plants, Duration::from_secs(goes_on)).await;
 
     let wrong = |reply: &Reply| match reply.status {
         Some(200) => false,

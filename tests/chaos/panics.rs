@@ -92,7 +92,7 @@ async fn panics(world: World) {
     let faults = Arc::clone(&chance);
     let service = world.serve(|_, parts| parts.faults = Some(faults)).await;
     world.audit().await;
-    let ana = world.analyst_at(vec![format!("http://{}", service.address())]).await;
+    let ana = world.account(vec![format!("http://{}", service.address())], "Ana").await;
     let plants = world.plants(&ana, PEOPLE).await;
     for plant in &plants {
         // There is a status to look at.

@@ -156,7 +156,7 @@ async fn poisoned_calculations(world: World) {
     });
     let service = serving.await;
     world.audit().await;
-    let ana = world.analyst_at(vec![format!("http://{}", service.address())]).await;
+    let ana = world.account(vec![format!("http://{}", service.address())], "Ana").await;
     let plants = world.plants(&ana, PEOPLE).await;
     let poisoner = ana.named("poisoner");
     let mut poisons = poisons(&world, &ana).await;

@@ -21,34 +21,78 @@ use crate::{
     world::{World, dose},
 };
 
-/// Answers whatever it is told with something that is not the protocol.
-fn talk_nonsense(port: u16, stop: &Arc<AtomicBool>, answered: &Arc<AtomicU64>) -> JoinHandle<()> {
-    let begun = Instant::now();
-    let listener = loop {
-        match TcpListener::bind(("127.0.0.1", port)) {
-            Ok(listener) => break listener,
-            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
-        }
-    };
-    listener.set_nonblocking(true).expect("it can be");
-    let (stop, answered) = (Arc::clone(stop), Arc::clone(answered));
-    std::thread::spawn(move || {
-        let mut open = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
-            if let Ok((stream, _)) = listener.accept() {
-                stream.set_nonblocking(true).expect("it can be");
-                open.push(stream);
+/// How somebody answers who has the port of Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// With something that is not the protocol.
+    Nonsense,
+    /// With an answer that never ends, a byte now and then.
+    Tarpit,
+}
+
+/// Somebody who has the port of Redis.
+struct Impostor {
+    stop: Arc<AtomicBool>,
+    asked: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+impl Impostor {
+    fn at(port: u16, manner: Manner) -> Self {
+        let begun = Instant::now();
+        let listener = loop {
+            match TcpListener::bind(("127.0.0.1", port)) {
+                Ok(listener) => break listener,
+                Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
             }
-            let mut buffer = [0; 4096];
-            for stream in &mut open {
-                if matches!(stream.read(&mut buffer), Ok(1..)) {
-                    let _ = stream.write_all(b"$-7\r\nHTTP/1.1 200 \x00\xff\r\n*999999999\r\n");
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        };
+        listener.set_nonblocking(true).expect("it can be");
+        let (stop, asked) = (Arc::default(), Arc::default());
+        let seen = (Arc::clone(&stop), Arc::clone(&asked));
+        let thread = std::thread::spawn(move || answer(&listener, manner, &seen.0, &seen.1));
+        Self { stop, asked, thread }
+    }
+
+    /// Waits until somebody has asked.
+    async fn is_asked(&self) {
+        let begun = Instant::now();
+        while self.asked.load(Ordering::Relaxed) == 0 {
+            assert!(begun.elapsed() < PATIENCE, "the service never asks");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    })
+    }
+
+    /// Goes away; returns how often it was asked.
+    fn leave(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        block_in_place(|| self.thread.join()).expect("no panic");
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+fn answer(listener: &TcpListener, manner: Manner, stop: &AtomicBool, asked: &AtomicU64) {
+    let mut open = Vec::new();
+    for tick in 0_u64.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Ok((stream, _)) = listener.accept() {
+            stream.set_nonblocking(true).expect("it can be");
+            open.push(stream);
+        }
+        let mut buffer = [0; 4096];
+        for stream in &mut open {
+            let is_asked = matches!(stream.read(&mut buffer), Ok(1..));
+            asked.fetch_add(is_asked.into(), Ordering::Relaxed);
+            let _ = match manner {
+                Manner::Nonsense if is_asked => stream.write_all(b"$-7\r\nHTTP/1.1 200 \x00\xff\r\n*999999999\r\n"),
+                // The beginning of a simple string, and more and more of it.
+                Manner::Tarpit if tick % 50 == 0 => stream.write_all(b"+"),
+                _ => Ok(()),
+            };
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// An administrator who changes a price and looks, again and again; returns how often.
@@ -96,20 +140,15 @@ async fn whatever_becomes_of_redis_no_request_fails_and_no_read_is_stale() {
     world.redis().kill();
     tokio::time::sleep(lasts).await;
     crowd.accepts(20).await;
-    let quiet = Arc::new(AtomicBool::new(false));
-    let port = world.redis().port();
-    let answered = Arc::new(AtomicU64::new(0));
-    let nonsense = block_in_place(|| talk_nonsense(port, &quiet, &answered));
-    tokio::time::sleep(lasts).await;
-    let begun = Instant::now();
-    while answered.load(Ordering::Relaxed) == 0 {
-        assert!(begun.elapsed() < PATIENCE, "the service never asks who talks nonsense");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    let mut asked = Vec::new();
+    for manner in [Manner::Nonsense, Manner::Tarpit] {
+        let port = world.redis().port();
+        let impostor = block_in_place(|| Impostor::at(port, manner));
+        tokio::time::sleep(lasts).await;
+        impostor.is_asked().await;
+        crowd.accepts(20).await;
+        asked.push(impostor.leave());
     }
-    crowd.accepts(20).await;
-    quiet.store(true, Ordering::Relaxed);
-    block_in_place(|| nonsense.join()).expect("no panic");
-    let answered = answered.load(Ordering::Relaxed);
     block_in_place(|| world.redis().restart());
     crowd.accepts(20).await;
     crowd.go_home().await;
@@ -123,8 +162,11 @@ async fn whatever_becomes_of_redis_no_request_fails_and_no_read_is_stale() {
         entries[began..].iter().filter(|entry| entry.status.is_none_or(|status| status >= 500)).take(5).collect();
     assert!(failed.is_empty(), "{failed:#?}");
     let figures = world.check().await;
-    eprintln!("redis: {} requests, {rounds} writes read back, {answered} times nonsense", figures.requests);
-    assert!(answered > 0 && rounds > 20);
+    eprintln!(
+        "redis: {} requests, {rounds} writes read back; nonsense and the tarpit were asked {asked:?} times",
+        figures.requests
+    );
+    assert!(rounds > 20);
     assert_eq!(server.says("will be restarted"), 0);
     server.signal("TERM");
     assert!(server.end().await.0.success());

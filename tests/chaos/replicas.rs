@@ -8,6 +8,7 @@ use reqwest::Method;
 
 use crate::{
     driver::{Crowd, of_capacity},
+    proxy::{Gate, Way},
     server::{Place, Server},
     world::{World, dose},
 };
@@ -19,11 +20,20 @@ const SETTINGS: [(&str, &str); 3] =
 /// So many servers, started at once on an empty database.
 async fn together(world: &World, count: usize) -> (Vec<Place>, Vec<Server>) {
     let places: Vec<_> = (0..count).map(|_| world.place(&SETTINGS)).collect();
+    let servers = at_once(world, &places).await;
+    (places, servers)
+}
+
+async fn at_once(world: &World, places: &[Place]) -> Vec<Server> {
     let mut servers: Vec<_> = places.iter().map(Place::start).collect();
     for (place, server) in places.iter().zip(&mut servers) {
         world.ready(place, server).await;
     }
-    (places, servers)
+    servers
+}
+
+fn late_results_refused(servers: &[Server]) -> usize {
+    servers.iter().map(|server| server.says("held no longer") + server.says("late result was dropped")).sum()
 }
 
 async fn end(servers: Vec<Server>) {
@@ -38,7 +48,7 @@ async fn replicas_that_are_paused_for_longer_than_their_lease_commit_nothing_lat
     let mut world = World::on_postgres("pauses");
     world.patience = Duration::from_secs(1);
     // Many are paused at once, so that many pauses of a minute take some minutes.
-    let (replicas, rounds, people) = dose((2, 6, 20), (11, 10, 40));
+    let (replicas, rounds, people) = dose((2, 4, 20), (11, 10, 40));
     let paused_for = dose(1500..2500, 60_000..62_000);
     let (places, mut servers) = together(&world, replicas).await;
     world.audit().await;
@@ -65,14 +75,52 @@ async fn replicas_that_are_paused_for_longer_than_their_lease_commit_nothing_lat
     crowd.go_home().await;
     world.comes_to_rest().await;
     let figures = world.check().await;
-    let refused: usize =
-        servers.iter().map(|server| server.says("held no longer") + server.says("late result was dropped")).sum();
+    let refused = late_results_refused(&servers);
     let pauses = rounds * (replicas - 1);
     eprintln!(
         "pauses: {pauses} pauses, {} runs, {} taken over, {refused} late results refused",
         figures.runs, figures.takeovers
     );
     assert!(figures.takeovers > 0, "no pause left a run behind: nothing was tried");
+    end(servers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_cut_off_from_the_database_commits_nothing_late_and_recovers() {
+    let world = World::on_postgres("partitions");
+    let server = world.postgres().port();
+    let gate = Gate::before(("127.0.0.1", server)).await;
+    let beyond = world.postgres().url_through(gate.port());
+    let behind = world.place(&SETTINGS).with("DATABASE_URL", &beyond);
+    let places = [world.place(&SETTINGS), behind];
+    let servers = at_once(&world, &places).await;
+    world.audit().await;
+    let ana = world.analyst(&places.each_ref()).await;
+    let plants = world.plants(&ana, 200).await;
+    let mut rng = world.rng();
+    let crowd = Crowd::at_work(&ana, &plants, 20, world.seed);
+    let (cuts, lasts) = dose((4, 1500..2500), (100, 1500..10_000));
+    for cut in 0..cuts {
+        crowd.accepts(10).await;
+        gate.set(if cut % 2 == 0 { Way::Silent } else { Way::Cut });
+        tokio::time::sleep(Duration::from_millis(rng.random_range(lasts.clone()))).await;
+        crowd.accepts(1).await;
+        gate.set(Way::Open);
+        // Who was cut off serves again.
+        world.nobody(&[&places[1]]).must(Method::GET, "/health/ready", None, 200).await;
+    }
+    crowd.go_home().await;
+    world.comes_to_rest().await;
+    let figures = world.check().await;
+    let slowest = world.history.entries().iter().map(|entry| entry.took_ms).max();
+    eprintln!(
+        "partitions: {cuts} partitions, {} runs, {} taken over, {} late results refused; the slowest answer took {slowest:?} ms",
+        figures.runs,
+        figures.takeovers,
+        late_results_refused(&servers)
+    );
+    assert!(slowest <= Some(3000), "somebody waited for {slowest:?} ms");
+    assert!(figures.takeovers > 0, "no partition left a run behind: nothing was tried");
     end(servers).await;
 }
 

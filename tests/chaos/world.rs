@@ -148,12 +148,13 @@ impl World {
 
     /// Somebody with an account.
     pub async fn analyst(&self, places: &[&Place]) -> Hand {
-        self.analyst_at(places.iter().map(|place| place.base()).collect()).await
+        self.account(places.iter().map(|place| place.base()).collect(), "Ana").await
     }
 
-    /// Likewise, where these addresses lead.
-    pub async fn analyst_at(&self, bases: Vec<String>) -> Hand {
-        let account = json!({ "email": "ana@example.com", "name": "Ana", "password": "correct horse battery" });
+    /// Somebody of that name, who asks where these addresses lead.
+    pub async fn account(&self, bases: Vec<String>, name: &str) -> Hand {
+        let email = format!("{}@example.com", name.to_lowercase());
+        let account = json!({ "email": email, "name": name, "password": "correct horse battery" });
         let nobody = self.nobody_at(bases);
         nobody.must(Method::POST, "/auth/register", Some(account.clone()), 201).await;
         let login = json!({ "email": account["email"], "password": account["password"] });

@@ -34,8 +34,12 @@ use crate::{
 /// After how long a worker does not wait for a slice any more.
 const SOON: Duration = Duration::from_millis(25);
 
-/// After how long a slice is one that may never end. On a machine that is too busy all of them take long.
-const STUCK: Duration = Duration::from_millis(250);
+/// How much more of a processor than that a slice has that may never end. On a machine that is too busy all of them
+/// take long, but none has that much.
+const STUCK: Duration = Duration::from_millis(25);
+
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How long a cancelled calculation has to notice.
 const GRACE: Duration = Duration::from_millis(250);
@@ -159,18 +163,27 @@ impl Worker for ThreadWorker {
             }
             Err(_) => {
                 tokio::spawn(async move {
-                    let (slice, errand) = match timeout(STUCK, &mut slice).await {
-                        Ok(end) => end,
-                        Err(_) => {
-                            own.be_left_behind();
-                            slice.await
-                        }
-                    };
+                    let (slice, errand) = watched(own, slice).await;
                     ends.settle(slice, errand);
                 });
             }
         }
         Ok(turn)
+    }
+}
+
+/// Waits for a slice that is not over soon. A thread that has calculated for too long is left behind.
+async fn watched<E>(thread: Thread, mut slice: impl Future<Output = E> + Unpin) -> E {
+    let mut until = None;
+    loop {
+        if let Ok(end) = timeout(LOOK, &mut slice).await {
+            return end;
+        }
+        let Some(time) = thread.processor_time() else { continue };
+        if time > *until.get_or_insert(time + STUCK) {
+            thread.be_left_behind();
+            return slice.await;
+        }
     }
 }
 
@@ -226,5 +239,78 @@ impl Ends {
                 let _ = self.factory.cast(FactoryMessage::Dispatch(Job::new(turn, Task { work, errand })));
             }
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::{
+        fs,
+        path::Path,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    use super::*;
+    use crate::calculations::base_analysis;
+
+    /// What a thread that calculates counts: how many processors it may have, its niceness and its policy.
+    type Standing = (u32, i32, u32);
+
+    fn standings() -> Vec<Standing> {
+        let tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+        tasks.filter_map(|task| standing(&fs::read_to_string(task.join("stat")).ok()?, &task)).collect()
+    }
+
+    fn standing(stat: &str, task: &Path) -> Option<Standing> {
+        let fields: Vec<_> = stat.split_once("(calculation) ")?.1.split(' ').collect();
+        let status = fs::read_to_string(task.join("status")).ok()?;
+        let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:\t"))?;
+        let processors = allowed.chars().filter_map(|digit| digit.to_digit(16)).map(u32::count_ones).sum();
+        // Numbers 19 and 41 of proc_pid_stat(5), of which the first two are cut off.
+        Some((processors, fields[16].parse().ok()?, fields[38].parse().ok()?))
+    }
+
+    /// A slice that goes on for `rounds`, and what its thread counts in the end.
+    async fn after(rounds: u32, round: fn()) -> Vec<Standing> {
+        let thread = Thread::spawn(base_analysis(), Priority::Long).unwrap();
+        let gone = Arc::new(AtomicU32::new(0));
+        let (step, seen) = (Arc::clone(&gone), Arc::clone(&gone));
+        let step = move || {
+            while step.fetch_add(1, Ordering::Relaxed) < rounds {
+                round();
+            }
+            // Held until it has been looked at.
+            while step.load(Ordering::Relaxed) < u32::MAX {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            false
+        };
+        let slice = thread.submit(Work::Question(Box::new(step)), Span::none(), CancellationToken::new());
+        let watched = tokio::spawn(watched(thread, slice));
+        while seen.load(Ordering::Relaxed) <= rounds {
+            tokio::time::sleep(LOOK).await;
+        }
+        let found = standings();
+        seen.store(u32::MAX, Ordering::Relaxed);
+        assert!(matches!(watched.await.unwrap(), Ok(Slice::Done(_))));
+        while !standings().is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn only_a_thread_that_calculates_for_long_is_left_behind() {
+        let spin = || {
+            let begun = Instant::now();
+            while begun.elapsed() < LOOK {
+                std::hint::spin_loop();
+            }
+        };
+        // A machine that is busy gives it little of the processor, as waiting does.
+        let waits = after(40, || std::thread::sleep(LOOK)).await;
+        let [(processors, 10, 0)] = waits[..] else { panic!("{waits:?}") };
+        let left_behind = if processors > 1 { (1, 19, 0) } else { (1, 10, 5) };
+        assert_eq!(after(400, spin).await, [left_behind]);
     }
 }

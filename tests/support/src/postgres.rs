@@ -56,9 +56,19 @@ impl TestPostgres {
         }
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The URL of its only database.
     pub fn url(&self) -> String {
-        format!("postgres://safire@127.0.0.1:{}/postgres", self.port)
+        self.url_through(self.port)
+    }
+
+    /// The same where another port leads to it.
+    pub fn url_through(&self, port: u16) -> String {
+        format!("postgres://safire@127.0.0.1:{port}/postgres")
     }
 
     /// Ends the server, if it runs.
