@@ -59,13 +59,10 @@ pub(crate) mod system {
     }
 
     /// Whatever its priority, a thread that only calculates may keep its processor until the end of a tick: all that
-    /// are last share one, so that the others are free of them. Where there is no other, they are at least interrupted.
+    /// are last share one, so that the others are free of them.
     pub(super) fn be_last(thread: Thread) -> Result<(), Errno> {
         let mut processors = [0_usize; 1024 / usize::BITS as usize];
         uapi::sched_getaffinity(thread, &mut processors)?;
-        if processors.iter().map(|word| word.count_ones()).sum::<u32>() < 2 {
-            return uapi::sched_setscheduler(thread, c::SCHED_IDLE, &c::sched_param { sched_priority: 0 }).map(drop);
-        }
         uapi::sched_setaffinity(thread, &only_last(processors))?;
         be_nice(thread, 19)
     }

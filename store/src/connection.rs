@@ -30,9 +30,10 @@ impl Engine {
     }
 }
 
-/// How long a transaction may wait for its own process before PostgreSQL ends it: no transaction here waits
-/// for anything but the database, so a process that was stopped, or cut off, would hold its locks for ever.
-const ABANDONED: Duration = Duration::from_secs(10);
+/// How long a transaction may wait for its own process before PostgreSQL ends it. No transaction here waits for
+/// anything but the database; a process that was stopped, or cut off, would hold its locks for ever, and the other
+/// replicas' requests are to be answered within two seconds.
+const ABANDONED: Duration = Duration::from_millis(1500);
 
 /// Where the database is and how to open it.
 #[derive(Debug, Clone)]

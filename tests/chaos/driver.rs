@@ -135,6 +135,29 @@ impl Hand {
         }
     }
 
+    /// Edits a scenario and looks at it, again and again, and has it calculated each `nth` time. All of it is to go
+    /// well; how long each request took.
+    pub async fn works(&self, scenario: &str, lasts: Duration, every: Duration, nth: u32) -> Vec<Duration> {
+        let (path, sync) = (format!("/scenarios/{scenario}"), format!("/scenarios/{scenario}/calculate/sync"));
+        let mut ticks = tokio::time::interval(every);
+        let (begun, mut took) = (Instant::now(), Vec::new());
+        for turn in 0_u32.. {
+            if begun.elapsed() > lasts {
+                break;
+            }
+            ticks.tick().await;
+            let edit = of_capacity(f64::from(turn) + 1000.0);
+            let calculated = (turn % nth == 0).then_some((Method::POST, &sync, None));
+            let asked = [(Method::PATCH, &path, Some(edit)), (Method::GET, &path, None)];
+            for (method, path, body) in asked.into_iter().chain(calculated) {
+                let reply = self.ask(method, path, body, None).await;
+                assert_eq!(reply.status, Some(200), "{} is held up: {reply:?}", self.who);
+                took.push(reply.took);
+            }
+        }
+        took
+    }
+
     /// Whether that scenario's latest run has ended; `None` when nobody says.
     pub async fn rests(&self, scenario: &str) -> Option<bool> {
         let reply = self.ask(Method::GET, &format!("/scenarios/{scenario}/calculate/status"), None, None).await;

@@ -129,14 +129,20 @@ async fn ten_times_the_load_is_refused_and_the_work_goes_on() {
     let mut work = Work { ana: &ana, plants: &plants, samples: 0, next: AtomicUsize::new(0) };
     work.weigh().await;
 
+    let bob = world.account(vec![place.base()], "Bob").await.named("bob");
+    let own = world.plants(&bob, 1).await;
     let lasts = dose(Duration::from_secs(5), Duration::from_secs(30));
     let (before, begun) = (succeeded(&world).await, Instant::now());
     let calm = work.at_capacity(lasts).await;
     let capacity = (succeeded(&world).await - before) as f64 / begun.elapsed().as_secs_f64();
 
     let (before, begun) = (succeeded(&world).await, Instant::now());
-    let replies = work.at_rate(10.0 * capacity, dose(Duration::from_secs(8), Duration::from_secs(60))).await;
-    let goodput = (succeeded(&world).await - before) as f64 / begun.elapsed().as_secs_f64();
+    let lasts = dose(Duration::from_secs(8), Duration::from_secs(60));
+    let beside = bob.works(&own[0], lasts, Duration::from_millis(200), 1);
+    let (replies, mut beside) = tokio::join!(work.at_rate(10.0 * capacity, lasts), beside);
+    // Of three requests of Bob's one was a run, which is none of those that are counted.
+    let runs = succeeded(&world).await - before - beside.len() as i64 / 3;
+    let goodput = runs as f64 / begun.elapsed().as_secs_f64();
     let grown = server.peak().saturating_sub(idle);
     world.comes_to_rest().await;
     let shrunk = shrinks(&server, idle + 64 * MIB).await;
@@ -165,6 +171,11 @@ async fn ten_times_the_load_is_refused_and_the_work_goes_on() {
         p99[2],
         idle / MIB,
         grown / MIB,
+    );
+    eprintln!(
+        "overload: {} requests of somebody else all went well, p99 {:?}",
+        beside.len(),
+        percentile(&mut beside, 0.99)
     );
     assert!(refused.len() > 5 * accepted.len(), "it was no overload");
     assert!(grown <= 256 * MIB, "{} MiB more", grown / MIB);

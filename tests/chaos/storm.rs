@@ -55,40 +55,22 @@ async fn rages(mallory: Hand, plants: Vec<String>, mut rng: StdRng, until: Insta
     asked
 }
 
-/// Edits a plant, has it calculated and looks at it, ten times a second; how long each of that took.
-async fn works(ana: &Hand, plant: &str, lasts: Duration) -> Vec<Duration> {
-    let (path, sync) = (format!("/scenarios/{plant}"), format!("/scenarios/{plant}/calculate/sync"));
-    let mut ticks = tokio::time::interval(Duration::from_millis(100));
-    let (begun, mut took) = (Instant::now(), Vec::new());
-    for round in 0_u32.. {
-        if begun.elapsed() > lasts {
-            break;
-        }
-        ticks.tick().await;
-        let edit = of_capacity(f64::from(round) + 1000.0);
-        for (method, path, body) in
-            [(Method::PATCH, &path, Some(edit)), (Method::POST, &sync, None), (Method::GET, &path, None)]
-        {
-            let reply = ana.ask(method, path, body, None).await;
-            assert_eq!(reply.status, Some(200), "Ana is held up: {reply:?}");
-            took.push(reply.took);
-        }
-    }
-    took
-}
+/// The limits that are shipped, by user.
+const LIMITS: [(&str, &str); 2] =
+    [("SAFIRE_LIMITS__CALCULATE_PER_MINUTE", "10"), ("SAFIRE_LIMITS__REQUESTS_PER_MINUTE", "600")];
 
-/// Without limits by rate, so that only places, queues and turns are left to keep one user from the other.
 async fn storm(world: World) {
-    let place = world.place(&[]);
+    let place = world.place(&LIMITS);
     let mut server = world.start(&place).await;
     world.audit().await;
     let ana = world.analyst(&[&place]).await;
     let own = world.plants(&ana, 1).await;
     let mallory = world.account(vec![place.base()], "Mallory").await.named("mallory");
-    let plants = world.plants(&mallory, 400).await;
-    let lasts = dose(Duration::from_secs(3), Duration::from_secs(60));
+    let plants = world.plants(&mallory, 100).await;
+    let (lasts, nth) = dose((Duration::from_secs(3), 4), (Duration::from_secs(60), 40));
+    let every = Duration::from_millis(250);
 
-    let mut calm = works(&ana, &own[0], lasts).await;
+    let mut calm = ana.works(&own[0], lasts, every, nth).await;
     let until = Instant::now() + lasts + Duration::from_secs(1);
     let refused = Arc::new(AtomicU64::new(0));
     let raging: Vec<_> = (0..CONNECTIONS)
@@ -101,7 +83,7 @@ async fn storm(world: World) {
         assert!(Instant::now() < until, "Mallory never has all that one user may have");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let mut beside = works(&ana, &own[0], lasts).await;
+    let mut beside = ana.works(&own[0], lasts, every, nth).await;
     let asked: u64 = join_all(raging).await.into_iter().map(|one| one.expect("all answered or refused")).sum();
     for plant in &plants {
         mallory.ask(Method::DELETE, &format!("/scenarios/{plant}/calculate"), None, None).await;
