@@ -186,6 +186,7 @@ async fn poisoned_calculations(world: World) {
         well.name,
         well.ended.len()
     );
+    let mut held_up = Vec::new();
     for poison in poisons {
         assert!(!poison.ended.is_empty(), "nothing ended of {}", poison.name);
         let (beside, slowest) = (figures(&mut poison.beside), percentile(&mut poison.ended, 1.0));
@@ -200,8 +201,9 @@ async fn poisoned_calculations(world: World) {
             poison.beside.len(),
         );
         assert!(slowest <= Duration::from_secs(30), "it ended after {slowest:?}");
-        assert!(worse <= most, "a base run takes {worse:.2} times as long beside {}", poison.name);
+        held_up.extend((worse > most).then_some(poison.name));
     }
+    assert!(held_up.is_empty(), "a base run takes too long beside {held_up:?}");
     world.check().await;
     service.drain().await;
 }

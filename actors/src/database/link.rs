@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -26,8 +26,23 @@ struct LinkState {
     failures: u32,
     retry_at: Option<Instant>,
     broke_at: Option<Instant>,
-    /// Since when jobs are asked of the database of which it has answered none.
+    /// Jobs that are asked of the database.
+    in_hand: usize,
+    /// Since when it has answered none of them.
     asked_at: Option<Instant>,
+}
+
+/// A job that is asked of the database, until it is dropped.
+pub(crate) struct Asked(Arc<Link>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.in_hand -= 1;
+        if state.in_hand == 0 {
+            state.asked_at = None;
+        }
+    }
 }
 
 /// The longest that an absent database is left alone.
@@ -65,12 +80,21 @@ impl Link {
 
     /// The database answered a job, however it did.
     pub fn answered(&self) {
-        self.state().asked_at = None;
+        self.answered_at(Instant::now());
+    }
+
+    /// The others are still to be answered, and may be the only ones for long, when they have all workers.
+    fn answered_at(&self, at: Instant) {
+        let mut state = self.state();
+        state.asked_at = (state.in_hand > 0).then_some(at);
     }
 
     /// A job is asked of the database.
-    pub fn asked(&self, at: Instant) {
-        self.state().asked_at.get_or_insert(at);
+    pub fn asked(self: &Arc<Self>, at: Instant) -> Asked {
+        let mut state = self.state();
+        state.in_hand += 1;
+        state.asked_at.get_or_insert(at);
+        Asked(Arc::clone(self))
     }
 
     /// Somebody asked the database for a sign of life: it answered, or did not in good time. That alone is
@@ -125,14 +149,29 @@ mod tests {
 
     #[test]
     fn a_database_that_answers_jobs_is_not_silent_however_late_its_sign_of_life() {
-        let link = Link::default();
+        let link = Arc::<Link>::default();
         link.probed(false);
         assert!(link.silence().now_or_never().is_none(), "nothing was asked");
-        link.asked(long_ago());
+        let first = link.asked(long_ago());
         link.answered();
-        link.asked(Instant::now());
+        drop(first);
+        let _second = link.asked(Instant::now());
         link.probed(false);
         assert!(link.silence().now_or_never().is_none());
+    }
+
+    #[test]
+    fn a_database_that_has_answered_some_is_silent_for_the_others() {
+        let link = Arc::<Link>::default();
+        let [first, others] = [(); 2].map(|()| link.asked(long_ago()));
+        link.answered_at(long_ago());
+        drop(first);
+        link.probed(false);
+        assert!(link.silence().now_or_never().is_some());
+        link.probed(true);
+        drop(others);
+        link.probed(false);
+        assert!(link.silence().now_or_never().is_none(), "nobody waits");
     }
 
     fn long_ago() -> Instant {
@@ -141,8 +180,8 @@ mod tests {
 
     #[test]
     fn a_database_that_answers_nothing_is_silent_until_it_does() {
-        let link = Link::default();
-        link.asked(long_ago());
+        let link = Arc::<Link>::default();
+        let _asked = link.asked(long_ago());
         link.probed(false);
         assert!(link.silence().now_or_never().is_some());
         link.probed(true);

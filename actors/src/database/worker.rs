@@ -116,7 +116,7 @@ impl Worker for ConnectionWorker {
         let checked_out = self.shared.figures.checked_out.count();
         // The beginning, not the end: the caller goes on before this worker does.
         open.used = Instant::now();
-        self.shared.link.asked(open.used);
+        let _asked = self.shared.link.asked(open.used);
         let job = task.perform(&mut open.connection, &self.shared.link, checked_out);
         // A server that is cut off says nothing for ever, and the worker is needed.
         let broken = timeout(self.shared.deadline, job).await.unwrap_or_else(|_| {
