@@ -41,7 +41,7 @@ pub(crate) fn processor_time(thread: Thread) -> Option<Duration> {
     system::processor_time(thread)
 }
 
-/// Linux, where a thread has a niceness and a scheduling policy of its own.
+/// Linux, where a thread has a niceness and processors of its own.
 #[cfg(target_os = "linux")]
 pub(crate) mod system {
     use std::time::Duration;
