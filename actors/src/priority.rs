@@ -1,7 +1,5 @@
 //! Threads that calculate and read files count less than those that answer requests.
 
-use std::time::Duration;
-
 use system::Thread;
 
 /// What a thread counts where others want the processor, too. Requests come before all of these.
@@ -34,11 +32,6 @@ impl Priority {
             tracing::warn!(%error, priority = ?self, "a thread keeps the priority that it had");
         }
     }
-}
-
-/// For how long a thread of the process has had a processor; nothing where the system does not say.
-pub(crate) fn processor_time(thread: Thread) -> Option<Duration> {
-    system::processor_time(thread)
 }
 
 /// Linux, where a thread has a niceness and processors of its own.
@@ -76,7 +69,8 @@ pub(crate) mod system {
         processors
     }
 
-    pub(super) fn processor_time(thread: Thread) -> Option<Duration> {
+    /// For how long a thread of the process has had a processor; nothing where the system does not say.
+    pub(crate) fn processor_time(thread: Thread) -> Option<Duration> {
         // The clock of a thread by its id, as `pthread_getcpuclockid` makes it.
         let clock = !thread << 3 | 0b110;
         let mut time = c::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -101,7 +95,7 @@ pub(crate) mod system {
         Ok(())
     }
 
-    pub(super) fn processor_time((): Thread) -> Option<Duration> {
+    pub(crate) fn processor_time((): Thread) -> Option<Duration> {
         None
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::{Compute, cancelled, panicked};
-use crate::priority::{Priority, processor_time, system};
+use crate::priority::{Priority, system};
 
 /// How long a calculation has a thread before others have their turn.
 const SLICE: Duration = Duration::from_millis(8);
@@ -175,7 +175,7 @@ impl Thread {
 
     /// For how long it has had a processor so far, where the system says it.
     pub fn processor_time(&self) -> Option<Duration> {
-        processor_time(*self.id.get()?)
+        system::processor_time(*self.id.get()?)
     }
 
     /// Lets all others go before it.

@@ -76,6 +76,12 @@ impl<'a> Plan<'a> {
         ((1.0 + self.inputs.finance.inflation) * (1.0 + rise)).powi(year)
     }
 
+    /// How much the price of the product at `index` has risen.
+    pub(super) fn growth_of_product(&self, index: usize, year: i32) -> f64 {
+        let rise = &self.inputs.finance.escalation;
+        self.growth(if index == 0 { rise.main_product } else { rise.co_product }, year)
+    }
+
     /// The part of an ordinary year's money when the start-up brings `share` of it: `1 − u + u · share`.
     pub(super) fn startup(&self, share: f64, year: i32) -> f64 {
         let time = self.inputs.finance.startup_yr;

@@ -10,7 +10,7 @@ use super::stages::Stages;
 
 /// The years of a plan, in which one product has any price, its premium included.
 ///
-/// What does not depend on that price is worked out once: whoever searches for a price asks dozens of times.
+/// What does not depend on that price is worked out once: whoever searches for a price asks a score of times.
 pub(super) struct PricedYears<'a> {
     plan: &'a Plan<'a>,
     /// Which product it is.
@@ -78,18 +78,15 @@ impl<'a> PricedYears<'a> {
 
 impl YearOfSales {
     fn new(plan: &Plan<'_>, year: i32, index: usize) -> Self {
-        let (rise, startup) = (&plan.inputs.finance.escalation, plan.inputs.finance.startup_revenue);
-        let main_growth = plan.growth(rise.main_product, year);
-        let part = plan.startup(startup, year);
+        let part = plan.startup(plan.inputs.finance.startup_revenue, year);
         let sale = Sale {
             calendar_year: plan.calendar_year(year),
             t: plan.stages.sales.main_production() * part,
             ci: plan.ci,
-            usd_per_t: plan.stages.sales.products[0].usd_per_t * main_growth,
+            usd_per_t: plan.stages.sales.products[0].usd_per_t * plan.growth_of_product(0, year),
             level: plan.growth(0.0, year),
         };
-        let growth = if index == 0 { main_growth } else { plan.growth(rise.co_product, year) };
-        Self { growth, part, sale }
+        Self { growth: plan.growth_of_product(index, year), part, sale }
     }
 }
 
@@ -129,16 +126,15 @@ fn build(plan: &Plan<'_>, row: &mut CashFlowYear, loan: &mut Loan) {
 /// A year of operation but for what is sold and taxed; all products at their given prices.
 fn operate(plan: &Plan<'_>, row: &mut CashFlowYear, loan: &mut Loan) {
     let (inputs, finance) = (plan.inputs, &plan.inputs.finance);
-    let rise = &finance.escalation;
     let products = plan.stages.sales.products.iter().enumerate();
     row.revenue_by_product_usd = products
         .map(|(at, product)| {
-            let rise = if at == 0 { rise.main_product } else { rise.co_product };
-            product.usd_per_yr * plan.growth(rise, row.year) * plan.startup(finance.startup_revenue, row.year)
+            let part = plan.startup(finance.startup_revenue, row.year);
+            product.usd_per_yr * plan.growth_of_product(at, row.year) * part
         })
         .collect();
     row.variable_cost_usd = variable_cost(plan, row.year);
-    let fixed = plan.stages.opex.indirect * plan.growth(rise.fixed_cost, row.year);
+    let fixed = plan.stages.opex.indirect * plan.growth(finance.escalation.fixed_cost, row.year);
     row.fixed_cost_usd = fixed * plan.startup(finance.startup_fixed_cost, row.year);
     row.incentives_by_code_usd = vec![0.0; plan.incentives.len()];
     let period = finance.depreciation_yr.unwrap_or(inputs.economics.lifetime_yr);
