@@ -162,6 +162,7 @@ impl Source {
         set(&metrics.calculations_waiting, pool.waiting().count());
         metrics.calculations_oldest_waiting.set(pool.waiting().oldest().as_secs_f64());
         set(&metrics.calculations_running, pool.running().count());
+        set(&metrics.calculations_held_back, pool.held_back());
         let runs = self.system.scenarios.in_motion();
         set(&metrics.runs_in_motion, runs.count());
         metrics.runs_oldest.set(runs.oldest().as_secs_f64());

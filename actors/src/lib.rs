@@ -22,9 +22,11 @@ mod pause;
 mod priority;
 mod resilient;
 pub mod scenarios;
+mod shares;
 pub mod slot;
 pub mod supervisor;
 pub mod system;
+mod turns;
 
 pub use cache::Cache;
 pub use calculations::Calculations;

@@ -9,8 +9,8 @@ pub(crate) enum Priority {
     Short,
     /// Work that takes its time.
     Long,
-    /// Work that may never end: it has one processor at most, and that after all others.
-    LeftBehind,
+    /// Work that may never end.
+    Endless,
 }
 
 impl Priority {
@@ -23,18 +23,18 @@ impl Priority {
 
     /// Gives it to another thread of the process. Without it the service is the same, only slower to answer.
     pub fn of(self, thread: Thread) {
-        let set = match self {
-            Self::Short => system::be_nice(thread, 5),
-            Self::Long => system::be_nice(thread, 10),
-            Self::LeftBehind => system::be_last(thread),
+        let niceness = match self {
+            Self::Short => 5,
+            Self::Long => 10,
+            Self::Endless => 19,
         };
-        if let Err(error) = set {
+        if let Err(error) = system::be_nice(thread, niceness) {
             tracing::warn!(%error, priority = ?self, "a thread keeps the priority that it had");
         }
     }
 }
 
-/// Linux, where a thread has a niceness and processors of its own.
+/// Linux, where a thread has a niceness of its own.
 #[cfg(target_os = "linux")]
 pub(crate) mod system {
     use std::time::Duration;
@@ -49,24 +49,6 @@ pub(crate) mod system {
 
     pub(super) fn be_nice(thread: Thread, niceness: c::c_int) -> Result<(), Errno> {
         uapi::setpriority(c::PRIO_PROCESS as _, thread.cast_unsigned(), niceness)
-    }
-
-    /// Whatever its priority, a thread that only calculates may keep its processor until the end of a tick: all that
-    /// are last share one, so that the others are free of them.
-    pub(super) fn be_last(thread: Thread) -> Result<(), Errno> {
-        let mut processors = [0_usize; 1024 / usize::BITS as usize];
-        uapi::sched_getaffinity(thread, &mut processors)?;
-        uapi::sched_setaffinity(thread, &only_last(processors))?;
-        be_nice(thread, 19)
-    }
-
-    fn only_last<const N: usize>(mut processors: [usize; N]) -> [usize; N] {
-        let mut words = processors.iter_mut().rev().skip_while(|word| **word == 0);
-        if let Some(word) = words.next() {
-            *word = 1 << word.ilog2();
-        }
-        words.for_each(|word| *word = 0);
-        processors
     }
 
     /// For how long a thread of the process has had a processor; nothing where the system does not say.
@@ -88,10 +70,6 @@ pub(crate) mod system {
     pub(super) fn this_thread() {}
 
     pub(super) fn be_nice((): Thread, _: i32) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    pub(super) fn be_last((): Thread) -> Result<(), Infallible> {
         Ok(())
     }
 

@@ -15,7 +15,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::origin::Origin;
+use crate::{
+    limits::Subject,
+    origin::Origin,
+    shares::{Share, Shares},
+};
 
 /// The resource gave no answer: try again a little later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -41,9 +45,18 @@ pub enum Why {
     Late,
 }
 
-/// A place in an actor's bounded queue.
+/// A place in an actor's bounded queue, free again when it is dropped.
 #[derive(Debug)]
-pub struct Permit(#[expect(dead_code, reason = "held, not read: dropping it frees the place")] OwnedSemaphorePermit);
+pub struct Permit {
+    _place: OwnedSemaphorePermit,
+    _share: Option<Share>,
+}
+
+impl Permit {
+    fn of(place: OwnedSemaphorePermit) -> Self {
+        Self { _place: place, _share: None }
+    }
+}
 
 /// The places in an actor's bounded queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,13 +168,19 @@ impl<M: Message> Slot<M> {
     /// Takes a place in the queue, if there is one.
     pub fn reserve(&self) -> Result<Permit, Unavailable> {
         let permit = Arc::clone(&self.shared.permits).try_acquire_owned();
-        permit.map(Permit).map_err(|_| self.unavailable(Why::Full))
+        permit.map(Permit::of).map_err(|_| self.full())
+    }
+
+    /// Takes a place in the queue for somebody who may not have all of them.
+    pub(crate) fn reserve_for(&self, who: Subject, shares: &Shares) -> Result<Permit, Unavailable> {
+        let share = shares.take(who).ok_or(self.full())?;
+        Ok(Permit { _share: Some(share), ..self.reserve()? })
     }
 
     /// Waits for a place in the queue, for work that has been accepted already.
     pub async fn reserve_when_free(&self) -> Result<Permit, Unavailable> {
         let permit = Arc::clone(&self.shared.permits).acquire_owned().await;
-        permit.map(Permit).map_err(|_| self.unavailable(Why::Down))
+        permit.map(Permit::of).map_err(|_| self.unavailable(Why::Down))
     }
 
     /// Sends a message and awaits its reply within the slot's deadline.
@@ -175,7 +194,19 @@ impl<M: Message> Slot<M> {
         deadline: Duration,
         message: impl FnOnce(Reply<T>) -> M,
     ) -> Result<T, Unavailable> {
-        let answer = self.call_reserved(self.reserve()?, message);
+        self.in_time(deadline, self.call_reserved(self.reserve()?, message)).await
+    }
+
+    /// Sends a message on a place taken before and awaits its reply within the slot's deadline.
+    pub async fn call_on<T>(&self, permit: Permit, message: impl FnOnce(Reply<T>) -> M) -> Result<T, Unavailable> {
+        self.in_time(self.shared.deadline, self.call_reserved(permit, message)).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        deadline: Duration,
+        answer: impl Future<Output = Result<T, Unavailable>>,
+    ) -> Result<T, Unavailable> {
         timeout(deadline, answer).await.unwrap_or(Err(self.unavailable(Why::Late)))
     }
 

@@ -1,8 +1,8 @@
-//! The connections to PostgreSQL: how many there are, how long they live, and what breaks them.
+//! The connections to PostgreSQL: how many there are, how long they live, what breaks them, and who is served first.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -10,14 +10,15 @@ use std::{
 
 use futures::future::join_all;
 use safire_actors::{
-    Context, Database, Settings, System, cache,
+    Context, Database, Origin, Settings, System, cache,
     calculations::{self, base_analysis},
     database::{self, DatabaseError, Keep, Stats},
+    limits::Subject,
     scenarios,
     slot::Why,
     supervisor::Policy,
 };
-use safire_domain::clock::SystemClock;
+use safire_domain::{UserId, clock::SystemClock};
 use safire_store::{Connection, Target};
 use safire_test_support::TestDatabase;
 use tokio::sync::watch;
@@ -275,4 +276,74 @@ async fn nobody_waits_longer_for_a_connection_than_the_acquire_timeout() {
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     bench.eventually("nobody waits", |stats| stats.waiters == 0).await;
     held.finish().await.pop().unwrap().unwrap();
+}
+
+/// Users that ask, and the order in which they were served.
+struct Askers<'a> {
+    bench: &'a Bench,
+    served: Arc<Mutex<Vec<Subject>>>,
+}
+
+impl Askers<'_> {
+    fn ask(&self, who: Subject) -> tokio::task::JoinHandle<Result<(), DatabaseError>> {
+        let (database, served) = (self.bench.database.clone(), Arc::clone(&self.served));
+        let work = async move {
+            let write = database.write(move |_| {
+                Box::pin(async move {
+                    served.lock().unwrap().push(who);
+                    Ok(())
+                })
+            });
+            write.await
+        };
+        let cause = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("a traceparent");
+        tokio::spawn(Origin::new(None, cause).scope(Origin::asked_by(who, work)))
+    }
+}
+
+fn two_users() -> [Subject; 2] {
+    [1, 2].map(|number| Subject::User(UserId::from(uuid::Uuid::from_u128(number))))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_storm_does_not_hold_up_anothers_single_job() {
+    let bench = Bench::start(1, Keep { overflow: 0, ..Keep::default() }).await;
+    let askers = Askers { bench: &bench, served: Arc::default() };
+    let [mallory, ana] = two_users();
+    let held = bench.hold(1);
+    bench.eventually("busy", |stats| stats.checked_out == 1).await;
+    let mut jobs: Vec<_> = (0..50).map(|_| askers.ask(mallory)).collect();
+    bench.eventually("a storm", |stats| stats.waiters >= 50).await;
+    jobs.push(askers.ask(ana));
+    bench.eventually("one more", |stats| stats.waiters >= 51).await;
+    held.finish().await.pop().unwrap().unwrap();
+    for job in jobs {
+        job.await.unwrap().expect("all are served");
+    }
+    let served = askers.served.lock().unwrap();
+    // Behind the one of Mallory's whose turn it was, and perhaps another that a worker had been given already.
+    assert!(served[..3].contains(&ana), "served as number {:?}", served.iter().position(|who| *who == ana));
+    assert_eq!(served.len(), 51);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_user_does_not_take_all_places_of_the_queue() {
+    let keep = Keep { overflow: 0, ..Keep::default() };
+    let bench = Bench::with(1, keep, |settings| settings.queue = 39).await;
+    let askers = Askers { bench: &bench, served: Arc::default() };
+    let [mallory, ana] = two_users();
+    let held = bench.hold(1);
+    bench.eventually("busy", |stats| stats.checked_out == 1).await;
+    // Three quarters of forty.
+    let mut jobs: Vec<_> = (0..30).map(|_| askers.ask(mallory)).collect();
+    bench.eventually("a storm", |stats| stats.waiters >= 30).await;
+    let refused = askers.ask(mallory).await.unwrap();
+    assert!(matches!(&refused, Err(DatabaseError::Unavailable(refused)) if refused.why == Why::Full), "{refused:?}");
+    jobs.push(askers.ask(ana));
+    bench.eventually("one more", |stats| stats.waiters >= 31).await;
+    held.finish().await.pop().unwrap().unwrap();
+    for job in jobs {
+        job.await.unwrap().expect("all others are served");
+    }
+    askers.ask(mallory).await.unwrap().expect("there is room again");
 }

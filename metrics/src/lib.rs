@@ -164,6 +164,8 @@ declare! {
     calculations_oldest_waiting: "safire_calculations_oldest_waiting_seconds", Gauge;
     /// Calculations that have begun and not ended.
     calculations_running: "safire_calculations_running", Gauge;
+    /// Threads left with a calculation that does not end, which have a fortieth of a processor together.
+    calculations_held_back: "safire_calculations_held_back", Gauge;
     /// Time that calculations had a thread.
     calculation: "safire_calculation_duration_seconds", Histogram by "kind" in KINDS, edges CALCULATIONS;
 

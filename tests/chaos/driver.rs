@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -26,6 +26,8 @@ pub struct Hand {
     token: Option<String>,
     who: String,
     history: Arc<History>,
+    /// Which server is asked next.
+    chance: Arc<Mutex<StdRng>>,
 }
 
 /// What came back, if anything did.
@@ -39,9 +41,9 @@ pub struct Reply {
 }
 
 impl Hand {
-    pub fn new(bases: Vec<String>, history: Arc<History>, patience: Duration) -> Self {
+    pub fn new(bases: Vec<String>, history: Arc<History>, patience: Duration, rng: StdRng) -> Self {
         let http = reqwest::Client::builder().timeout(patience).no_proxy().build().expect("a client");
-        Self { http, bases, token: None, who: "nobody".into(), history }
+        Self { http, bases, token: None, who: "nobody".into(), history, chance: Arc::new(Mutex::new(rng)) }
     }
 
     pub fn with_token(&self, token: &str) -> Self {
@@ -67,7 +69,8 @@ impl Hand {
     /// Sends JSON, or nothing, to any of the servers. In turn, somebody who is answered and looks again would
     /// always come to the same next one, which may be the one that is paused.
     pub async fn ask(&self, method: Method, path: &str, body: Option<Value>, key: Option<&str>) -> Reply {
-        let base = &self.bases[rand::rng().random_range(0..self.bases.len())];
+        let choice = self.chance.lock().expect("nobody panics").random_range(0..self.bases.len());
+        let base = &self.bases[choice];
         let prefix = if path.starts_with("/health") { "" } else { "/api/v1" };
         let mut request = self.http.request(method.clone(), format!("{base}{prefix}{path}"));
         if matches!(method, Method::PUT | Method::PATCH) {
@@ -199,6 +202,17 @@ async fn receive(request: reqwest::RequestBuilder, begun: Instant) -> Reply {
 /// Only the plant's capacity, in t/yr.
 pub fn of_capacity(t_per_yr: f64) -> Value {
     json!({ "inputs": { "plant": { "capacity": { "value": t_per_yr, "unit": "t/yr" } } } })
+}
+
+/// A Monte Carlo analysis whose samples are not worked out many at a time, which would be too quick.
+pub fn long_analysis(samples: u64, seed: u64) -> Value {
+    json!({
+        "analysis": "monte-carlo", "samples": samples, "seed": seed, "metrics": ["discounted_payback"],
+        "inputs": [{
+            "input": "/feedstocks/UCO/price", "unit": "USD/t",
+            "distribution": { "kind": "triangular", "min": 800, "mode": 930, "max": 1200 }
+        }]
+    })
 }
 
 /// People at work until they are told to stop.

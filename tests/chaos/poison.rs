@@ -18,7 +18,7 @@ use safire_actors::calculations::{Compute, base_analysis};
 use serde_json::{Value, json};
 
 use crate::{
-    driver::{Hand, of_capacity},
+    driver::{Hand, long_analysis, of_capacity},
     history::percentile,
     world::{World, dose},
 };
@@ -126,14 +126,8 @@ impl Poison {
 }
 
 async fn poisons(world: &World, ana: &Hand) -> [Poison; 4] {
-    // As many samples as may be asked for, none of them worked out many at a time.
-    let huge = json!({
-        "analysis": "monte-carlo", "samples": 10_000_000, "seed": 1, "metrics": ["discounted_payback"],
-        "inputs": [{
-            "input": "/feedstocks/UCO/price", "unit": "USD/t",
-            "distribution": { "kind": "triangular", "min": 800, "mode": 930, "max": 1200 }
-        }]
-    });
+    // As many samples as may be asked for.
+    let huge = long_analysis(10_000_000, 1);
     let (panicked, too_long) = (Some("engine.panicked"), Some("run.deadline_exceeded"));
     let nrel = |_| json!({ "inputs": { "finance": { "profile": "nrel-nth-plant" } } });
     [

@@ -13,13 +13,15 @@ use crate::{
     world::{World, dose},
 };
 
-/// A lease of a second; connections so few that a dozen replicas leave some to others.
-const SETTINGS: [(&str, &str); 3] =
-    [("SAFIRE_CALCULATIONS__LEASE_S", "1"), ("SAFIRE_DATABASE__CONNECTIONS", "5"), ("SAFIRE_DATABASE__OVERFLOW", "3")];
+/// A lease of a second.
+const LEASE: (&str, &str) = ("SAFIRE_CALCULATIONS__LEASE_S", "1");
+
+/// Connections so few that a dozen replicas leave some to others.
+const FEW: [(&str, &str); 3] = [LEASE, ("SAFIRE_DATABASE__CONNECTIONS", "5"), ("SAFIRE_DATABASE__OVERFLOW", "3")];
 
 /// So many servers, started at once on an empty database.
-async fn together(world: &World, count: usize) -> (Vec<Place>, Vec<Server>) {
-    let places: Vec<_> = (0..count).map(|_| world.place(&SETTINGS)).collect();
+async fn together(world: &World, count: usize, settings: &[(&str, &str)]) -> (Vec<Place>, Vec<Server>) {
+    let places: Vec<_> = (0..count).map(|_| world.place(settings)).collect();
     let servers = at_once(world, &places).await;
     (places, servers)
 }
@@ -50,7 +52,7 @@ async fn replicas_that_are_paused_for_longer_than_their_lease_commit_nothing_lat
     // Many are paused at once, so that many pauses of a minute take some minutes.
     let (replicas, rounds, people) = dose((2, 4, 20), (11, 10, 40));
     let paused_for = dose(1500..2500, 60_000..62_000);
-    let (places, mut servers) = together(&world, replicas).await;
+    let (places, mut servers) = together(&world, replicas, &FEW).await;
     world.audit().await;
     let all: Vec<_> = places.iter().collect();
     let ana = world.analyst(&all).await;
@@ -91,8 +93,8 @@ async fn a_replica_that_is_cut_off_from_the_database_commits_nothing_late_and_re
     let server = world.postgres().port();
     let gate = Gate::before(("127.0.0.1", server)).await;
     let beyond = world.postgres().url_through(gate.port());
-    let behind = world.place(&SETTINGS).with("DATABASE_URL", &beyond);
-    let places = [world.place(&SETTINGS), behind];
+    let behind = world.place(&[LEASE]).with("DATABASE_URL", &beyond);
+    let places = [world.place(&[LEASE]), behind];
     let servers = at_once(&world, &places).await;
     world.audit().await;
     let ana = world.analyst(&places.each_ref()).await;
@@ -128,7 +130,7 @@ async fn a_replica_that_is_cut_off_from_the_database_commits_nothing_late_and_re
 async fn three_replicas_of_which_one_after_the_other_is_killed_lose_nothing() {
     let mut world = World::on_postgres("three-replicas");
     world.patience = Duration::from_secs(2);
-    let (places, mut servers) = together(&world, 3).await;
+    let (places, mut servers) = together(&world, 3, &[LEASE]).await;
     world.audit().await;
     let all: Vec<_> = places.iter().collect();
     let ana = world.analyst(&all).await;
@@ -155,7 +157,7 @@ async fn three_replicas_of_which_one_after_the_other_is_killed_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_ask_two_replicas_for_the_same_get_one_run_or_a_conflict() {
     let world = World::on_postgres("same");
-    let (places, servers) = together(&world, 2).await;
+    let (places, servers) = together(&world, 2, &[LEASE]).await;
     world.audit().await;
     let all: Vec<_> = places.iter().collect();
     let ana = world.analyst(&all).await;

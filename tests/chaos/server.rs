@@ -48,6 +48,12 @@ impl Place {
         Self { port: self.port, directory: self.directory.clone(), settings, within: self.within.clone() }
     }
 
+    /// The same place, with those settings as shipped whose names begin like that.
+    pub fn without(self, prefix: &str) -> Self {
+        let settings = self.settings.into_iter().filter(|(name, _)| !name.starts_with(prefix)).collect();
+        Self { settings, ..self }
+    }
+
     /// Starts the program; it need not be ready yet.
     pub fn start(&self) -> Server {
         // A write beyond a limit is to fail, not to kill the process.

@@ -11,10 +11,9 @@ use std::{
 use futures::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use reqwest::Method;
-use serde_json::json;
 
 use crate::{
-    driver::{Hand, of_capacity},
+    driver::{Hand, long_analysis, of_capacity},
     history::percentile,
     world::{World, dose},
 };
@@ -24,10 +23,6 @@ const CONNECTIONS: u64 = 100;
 
 /// Asks for long calculations, edits and looks, each as soon as the one before is answered.
 async fn rages(mallory: Hand, plants: Vec<String>, mut rng: StdRng, until: Instant, refused: Arc<AtomicU64>) -> u64 {
-    let price = json!({
-        "input": "/feedstocks/UCO/price", "unit": "USD/t",
-        "distribution": { "kind": "triangular", "min": 800, "mode": 930, "max": 1200 }
-    });
     let mut asked = 0;
     while Instant::now() < until {
         let plant = format!("/scenarios/{}", plants[rng.random_range(0..plants.len())]);
@@ -38,10 +33,7 @@ async fn rages(mallory: Hand, plants: Vec<String>, mut rng: StdRng, until: Insta
                 mallory.ask(Method::PATCH, &plant, Some(edit), None).await
             }
             _ => {
-                let long = json!({
-                    "analysis": "monte-carlo", "samples": 10_000, "seed": rng.random_range(0..u32::MAX),
-                    "inputs": [price], "metrics": ["discounted_payback"]
-                });
+                let long = long_analysis(10_000, rng.random_range(0..u64::from(u32::MAX)));
                 mallory.ask(Method::POST, &format!("{plant}/calculate"), Some(long), None).await
             }
         };
@@ -55,18 +47,17 @@ async fn rages(mallory: Hand, plants: Vec<String>, mut rng: StdRng, until: Insta
     asked
 }
 
-/// The limits that are shipped, by user.
-const LIMITS: [(&str, &str); 2] =
-    [("SAFIRE_LIMITS__CALCULATE_PER_MINUTE", "10"), ("SAFIRE_LIMITS__REQUESTS_PER_MINUTE", "600")];
-
-async fn storm(world: World) {
-    let place = world.place(&LIMITS);
+/// With limits as they are shipped, or with none: then it is turns that keep others served.
+async fn storm(world: World, with_limits: bool) {
+    let place = world.place(&[]);
+    let place = if with_limits { place.without("SAFIRE_LIMITS__") } else { place };
     let mut server = world.start(&place).await;
     world.audit().await;
     let ana = world.analyst(&[&place]).await;
     let own = world.plants(&ana, 1).await;
     let mallory = world.account(vec![place.base()], "Mallory").await.named("mallory");
-    let plants = world.plants(&mallory, 100).await;
+    // So many that without limits, too, she asks for more than one user may have.
+    let plants = world.plants(&mallory, if with_limits { 100 } else { 400 }).await;
     let (lasts, nth) = dose((Duration::from_secs(3), 4), (Duration::from_secs(60), 40));
     let every = Duration::from_millis(250);
 
@@ -85,9 +76,6 @@ async fn storm(world: World) {
     }
     let mut beside = ana.works(&own[0], lasts, every, nth).await;
     let asked: u64 = join_all(raging).await.into_iter().map(|one| one.expect("all answered or refused")).sum();
-    for plant in &plants {
-        mallory.ask(Method::DELETE, &format!("/scenarios/{plant}/calculate"), None, None).await;
-    }
     world.comes_to_rest().await;
     world.check().await;
     let [p99, slowest] = [0.99, 1.0].map(|part| percentile(&mut beside, part));
@@ -108,10 +96,20 @@ async fn storm(world: World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_one_user_starves_no_other_on_sqlite() {
-    storm(World::on_sqlite("storm-sqlite")).await;
+    storm(World::on_sqlite("storm-sqlite"), true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_one_user_starves_no_other_on_postgres() {
-    storm(World::on_postgres("storm-postgres")).await;
+    storm(World::on_postgres("storm-postgres"), true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_without_limits_starves_no_other_on_sqlite() {
+    storm(World::on_sqlite("unlimited-sqlite"), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_without_limits_starves_no_other_on_postgres() {
+    storm(World::on_postgres("unlimited-postgres"), false).await;
 }

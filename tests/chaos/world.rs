@@ -143,7 +143,7 @@ impl World {
     }
 
     fn nobody_at(&self, bases: Vec<String>) -> Hand {
-        Hand::new(bases, Arc::clone(&self.history), self.patience)
+        Hand::new(bases, Arc::clone(&self.history), self.patience, self.rng())
     }
 
     /// Somebody with an account.

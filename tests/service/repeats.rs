@@ -14,7 +14,8 @@ on_both_engines! {
     async fn a_post_sent_again_makes_nothing_and_is_answered_alike(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let (ana, admin) = (app.register().await, app.as_admin().await);
-        let plant = json!({ "name": "P", "process": "HEFA", "feedstock": "UCO", "country": "USA" });
+        let draft = |name| json!({ "name": name, "process": "HEFA", "feedstock": "UCO", "country": "USA" });
+        let plant = draft("P");
         let project = ana.project().await;
         let scenarios = format!("/projects/{project}/scenarios");
         let users = json!({ "users": [{ "name": "U" }, { "name": "V" }] });
@@ -26,7 +27,10 @@ on_both_engines! {
             (&admin, "/users/bulk", users),
             (&admin, "/zones", json!({ "zone_id": "north", "name": "N" })),
         ];
-        for (number, (who, path, body)) in sent.into_iter().enumerate() {
+        let original = id(&ana.post(&scenarios, draft("Q")).await.is(201));
+        let duplicate = format!("/scenarios/{original}/duplicate");
+        let sent = sent.into_iter().chain([(&ana, duplicate.as_str(), json!({ "name": "R" }))]);
+        for (number, (who, path, body)) in sent.enumerate() {
             let who = who.sending("idempotency-key", &format!("request {number}"));
             let first = who.post(path, body.clone()).await;
             let again = who.post(path, body).await;
@@ -41,7 +45,8 @@ on_both_engines! {
             assert_eq!(again, first, "{path}");
         }
         assert_eq!(total(&ana, "/projects").await, 3);
-        assert_eq!(total(&ana, &scenarios).await, 1);
+        // One is what the others were copied from.
+        assert_eq!(total(&ana, &scenarios).await, 3);
         assert_eq!(total(&admin, "/users").await, 5);
         assert_eq!(total(&admin, "/zones").await, 1);
         app.stop().await;

@@ -26,18 +26,6 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     }
 }
 
-/// A JSON body that may be left out, and then gives nothing.
-pub(crate) struct OptionalBody<T>(pub T);
-
-impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalBody<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        parse_optional(&read_optional_json(&parts.headers, body, app).await?).map(Self)
-    }
-}
-
 /// The value in a body, or the default when there is no body.
 pub(crate) fn parse_optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
     if body.is_empty() { Ok(T::default()) } else { parse(body) }

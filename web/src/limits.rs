@@ -8,7 +8,10 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
-use safire_actors::limits::{Decision, RateLimit, Rule, Shared, Subject};
+use safire_actors::{
+    Origin,
+    limits::{Decision, RateLimit, Rule, Shared, Subject},
+};
 
 use crate::{
     App, Problem,
@@ -176,7 +179,7 @@ pub(crate) async fn limit(app: &App, mut request: Request, answer: impl AsyncFnO
     let limits = Arc::clone(&app.limits.0);
     let address = client::address(request.extensions(), request.headers(), &limits.trusted_proxies);
     let address = Subject::address(address);
-    let known = authenticate(request.headers(), app).await;
+    let known = Origin::asked_by(address, authenticate(request.headers(), app)).await;
     let caller = known.as_ref().map_or(address, |caller| Subject::User(caller.user));
     request.extensions_mut().insert(Authenticated(known));
 
@@ -193,7 +196,7 @@ pub(crate) async fn limit(app: &App, mut request: Request, answer: impl AsyncFnO
             return refusal;
         }
     }
-    let mut response = answer(request).await;
+    let mut response = Origin::asked_by(caller, answer(request)).await;
     told.write(response.headers_mut());
     response
 }

@@ -45,7 +45,7 @@ impl Fetch {
         };
         self.shared.counters.load();
         // In a task of its own: a load that panics fails those who wait for it.
-        let loaded = tokio::spawn(on_behalf_of(Origin::current(), load(source)).in_current_span())
+        let loaded = tokio::spawn(on_behalf_of(Origin::current().map(Origin::of_all), load(source)).in_current_span())
             .await
             .unwrap_or_else(|_| Err(load_panicked()));
         let (value, fields) = match loaded {

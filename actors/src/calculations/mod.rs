@@ -8,8 +8,8 @@
 //! that many long analyses go on side by side. One worker takes no slices but the first (`routing`),
 //! and none waits for a slice that is not over soon (`worker`): what is short waits for no other.
 
+mod held_back;
 mod routing;
-mod shares;
 mod thread;
 mod turns;
 mod worker;
@@ -28,16 +28,15 @@ use tracing::Span;
 
 use crate::{
     context::Context,
+    limits::Subject,
     ongoing::Ongoing,
-    slot::{Places, Slot, Unavailable},
+    shares::Shares,
+    slot::{Permit, Places, Slot, Unavailable},
     supervisor::Child,
 };
-use shares::Shares;
 use thread::{End, Work};
 use turns::Turn;
 use worker::{Builder, Errand, Task, ThreadFactory, arguments};
-
-pub use shares::Place;
 
 /// What a worker computes first: the base analysis, or in fault tests something that misbehaves.
 pub type Compute = dyn Fn(&Inputs, &CancellationToken) -> Result<BaseAnalysis, Failure> + Send + Sync;
@@ -70,6 +69,12 @@ pub struct Calculations {
     running: Ongoing,
 }
 
+/// A place for one calculation.
+pub struct Place {
+    permit: Permit,
+    by: Option<Subject>,
+}
+
 /// Told when a calculation leaves the queue, and after each of its slices.
 pub type OnProgress = Box<dyn Fn(Progress) + Send>;
 
@@ -89,13 +94,13 @@ impl Calculations {
 
     /// A place for one calculation, or the word that all are taken, or all that one user may have.
     pub fn admit(&self, user: UserId) -> Result<Place, Unavailable> {
-        let share = self.shares.take(user).ok_or(self.slot.full())?;
-        Ok(Place { permit: self.slot.reserve()?, share: Some(share) })
+        let who = Subject::User(user);
+        Ok(Place { permit: self.slot.reserve_for(who, &self.shares)?, by: Some(who) })
     }
 
     /// A place for a calculation that was accepted before, perhaps by another process.
     pub async fn admit_when_free(&self) -> Result<Place, Unavailable> {
-        Ok(Place { permit: self.slot.reserve_when_free().await?, share: None })
+        Ok(Place { permit: self.slot.reserve_when_free().await?, by: None })
     }
 
     /// Calculates; ends early when `cancel` is cancelled.
@@ -137,17 +142,14 @@ impl Calculations {
         cancel: CancellationToken,
         on_progress: Option<OnProgress>,
     ) -> Result<End, Unavailable> {
-        let Place { permit, share } = place;
-        let turn = Turn { user: share.as_ref().map(|share| share.user()), long: false };
+        let Place { permit, by } = place;
+        let turn = Turn { by, long: false };
         let (counted, span) = (self.waiting.begin(), Span::current());
         let task = |reply| {
             let errand = Errand { kind, counted, span, cancel, on_progress, spent: Duration::ZERO, reply };
             Task { work, errand }
         };
-        let answer =
-            self.slot.call_reserved(permit, |reply| FactoryMessage::Dispatch(Job::new(turn, task(reply)))).await;
-        drop(share);
-        answer
+        self.slot.call_reserved(permit, |reply| FactoryMessage::Dispatch(Job::new(turn, task(reply)))).await
     }
 
     /// Calculations that the pool holds at most, running and waiting.
@@ -163,6 +165,11 @@ impl Calculations {
     /// Calculations that have begun and not ended.
     pub fn running(&self) -> &Ongoing {
         &self.running
+    }
+
+    /// Threads of this process that are left with a calculation that does not end.
+    pub fn held_back(&self) -> usize {
+        held_back::count()
     }
 
     /// How many calculations are admitted.

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use super::{Compute, cancelled, panicked};
+use super::{Compute, cancelled, held_back::hold_back, panicked};
 use crate::priority::{Priority, system};
 
 /// How long a calculation has a thread before others have their turn.
@@ -178,10 +178,12 @@ impl Thread {
         system::processor_time(*self.id.get()?)
     }
 
-    /// Lets all others go before it.
-    pub fn be_left_behind(&self) {
+    /// Leaves it with what it calculates; it ends with that.
+    pub fn leave_behind(self) {
+        tracing::warn!("a calculation does not come to an end; its thread is held back");
         if let Some(id) = self.id.get() {
-            Priority::LeftBehind.of(*id);
+            Priority::Endless.of(*id);
+            hold_back(*id, self.handle);
         }
     }
 

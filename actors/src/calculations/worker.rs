@@ -1,7 +1,7 @@
 //! The workers of the pool: each gives slices of calculations to a thread of its own and waits for them.
 //!
 //! A slice is over in milliseconds. One that is not holds up nobody: the worker leaves it to its thread and
-//! goes on with a new one.
+//! goes on with a new one. A thread that may never end is held back (`held_back`).
 
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use ractor::{
 };
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
+use tracing::{Instrument, Span};
 
 use super::{
     OnProgress, Settings, cancelled, panicked,
@@ -155,46 +155,58 @@ impl Worker for ThreadWorker {
             _ => Thread::spawn(Arc::clone(&self.builder.settings.compute), self.priority)?,
         };
         let ends = Ends { turn, factory: factory.clone(), context: self.builder.context.clone() };
+        let span = errand.span.clone();
         let mut slice = Box::pin(slice(&own, work, errand, self.builder.settings.deadline));
         match timeout(SOON, &mut slice).await {
-            Ok((slice, errand)) => {
+            Ok(over) => {
                 *thread = Some(own);
-                ends.settle(slice, errand);
+                ends.settle(over.what);
             }
             Err(_) => {
-                tokio::spawn(async move {
-                    let (slice, errand) = watched(own, slice).await;
-                    ends.settle(slice, errand);
-                });
+                let watched = async move {
+                    ends.settle(watched(own, slice).await);
+                };
+                tokio::spawn(watched.instrument(span));
             }
         }
         Ok(turn)
     }
 }
 
-/// Waits for a slice that is not over soon. A thread that has calculated for too long is left behind.
-async fn watched<E>(thread: Thread, mut slice: impl Future<Output = E> + Unpin) -> E {
+/// A slice that nobody waits for any more.
+struct Over<T> {
+    what: T,
+    /// Whether its thread does nothing else any more.
+    is_free: bool,
+}
+
+/// Waits for a slice that is not over soon. A thread that has calculated for too long is left behind, and so is one
+/// that goes on when nobody waits for it any more.
+async fn watched<T>(thread: Thread, mut slice: impl Future<Output = Over<T>> + Unpin) -> T {
     let mut until = None;
     loop {
-        if let Ok(end) = timeout(LOOK, &mut slice).await {
-            return end;
+        if let Ok(over) = timeout(LOOK, &mut slice).await {
+            if !over.is_free {
+                thread.leave_behind();
+            }
+            return over.what;
         }
         let Some(time) = thread.processor_time() else { continue };
         if time > *until.get_or_insert(time + STUCK) {
-            thread.be_left_behind();
-            return slice.await;
+            thread.leave_behind();
+            return slice.await.what;
         }
     }
 }
 
-/// One slice, and whom it is for. That it ends before [`SOON`] means that the thread is free again, since what is
-/// called off has longer than that to notice.
+/// What a slice has led to, and whom it was for. That it ends before [`SOON`] means that the thread is free again, since what is called off has longer
+/// than that to notice.
 fn slice(
     thread: &Thread,
     work: Work,
     errand: Errand,
     deadline: Duration,
-) -> impl Future<Output = (Slice, Errand)> + use<> {
+) -> impl Future<Output = Over<(Slice, Errand)>> + use<> {
     // A child, so that a deadline ends the calculation without calling off the run.
     let (inner, begun) = (errand.cancel.child_token(), Instant::now());
     let mut slice = thread.submit(work, errand.span.clone(), inner.clone());
@@ -204,15 +216,14 @@ fn slice(
             () = tokio::time::sleep(deadline.saturating_sub(errand.spent)) => Err(too_long(deadline)),
             () = errand.cancel.cancelled() => Err(cancelled()),
         };
-        let end = match end {
-            Ok(slice) => slice,
+        let (slice, is_free) = match end {
+            Ok(slice) => (slice, true),
             Err(failure) => {
                 inner.cancel();
-                let _ = timeout(GRACE, slice).await;
-                Slice::failed(failure)
+                (Slice::failed(failure), timeout(GRACE, slice).await.is_ok())
             }
         };
-        (end, Errand { spent: errand.spent + begun.elapsed(), ..errand })
+        Over { what: (slice, Errand { spent: errand.spent + begun.elapsed(), ..errand }), is_free }
     }
 }
 
@@ -224,7 +235,7 @@ struct Ends {
 }
 
 impl Ends {
-    fn settle(self, slice: Slice, errand: Errand) {
+    fn settle(self, (slice, errand): (Slice, Errand)) {
         match slice {
             Slice::Done(end) => {
                 let Errand { kind, counted, spent, reply, .. } = errand;
@@ -246,73 +257,117 @@ impl Ends {
 mod tests {
     use std::{
         fs,
-        path::Path,
-        sync::atomic::{AtomicU32, Ordering},
+        sync::atomic::{AtomicU64, Ordering},
     };
 
+    use tokio::sync::oneshot;
+
     use super::*;
-    use crate::calculations::base_analysis;
+    use crate::{
+        calculations::{base_analysis, held_back},
+        priority::system,
+    };
 
-    /// What a thread that calculates counts: how many processors it may have, and its niceness.
-    type Standing = (u32, i32);
+    /// What ends within that is not stuck.
+    const PATIENCE: Duration = Duration::from_secs(30);
 
-    fn standings() -> Vec<Standing> {
-        let tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
-        tasks.filter_map(|task| standing(&fs::read_to_string(task.join("stat")).ok()?, &task)).collect()
-    }
-
-    fn standing(stat: &str, task: &Path) -> Option<Standing> {
-        let fields: Vec<_> = stat.split_once("(calculation) ")?.1.split(' ').collect();
-        // Number 19 of proc_pid_stat(5), of which the first two are cut off.
-        Some((processors(task)?, fields[16].parse().ok()?))
-    }
-
-    fn processors(task: &Path) -> Option<u32> {
-        let status = fs::read_to_string(task.join("status")).ok()?;
-        let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:\t"))?;
-        Some(allowed.chars().filter_map(|digit| digit.to_digit(16)).map(u32::count_ones).sum())
-    }
-
-    /// A slice that goes on for `rounds`, and what its thread counts in the end.
-    async fn after(rounds: u32, round: fn()) -> Vec<Standing> {
-        let thread = Thread::spawn(base_analysis(), Priority::Long).unwrap();
-        let gone = Arc::new(AtomicU32::new(0));
-        let (step, seen) = (Arc::clone(&gone), Arc::clone(&gone));
-        let step = move || {
-            while step.fetch_add(1, Ordering::Relaxed) < rounds {
-                round();
-            }
-            // Held until it has been looked at.
-            while step.load(Ordering::Relaxed) < u32::MAX {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            false
-        };
-        let slice = thread.submit(Work::Question(Box::new(step)), Span::none(), CancellationToken::new());
-        let watched = tokio::spawn(watched(thread, slice));
-        while seen.load(Ordering::Relaxed) <= rounds {
+    async fn eventually(what: &str, holds: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < PATIENCE, "never {what}");
             tokio::time::sleep(LOOK).await;
         }
-        let found = standings();
-        seen.store(u32::MAX, Ordering::Relaxed);
-        assert!(matches!(watched.await.unwrap(), Ok(Slice::Done(_))));
-        while !standings().is_empty() {
-            tokio::time::sleep(LOOK).await;
-        }
-        found
     }
 
+    /// A slice that goes on until it is told to end.
+    struct Endless {
+        rounds: Arc<AtomicU64>,
+        watched: tokio::task::JoinHandle<()>,
+        id: system::Thread,
+    }
+
+    const END: u64 = u64::MAX / 2;
+
+    impl Endless {
+        /// Watched until it ends, or called off at once, which it does not notice.
+        async fn begin(round: fn(), called_off: bool) -> Self {
+            let thread = Thread::spawn(base_analysis(), Priority::Long).unwrap();
+            let (rounds, (told, asked)) = (Arc::new(AtomicU64::new(0)), oneshot::channel());
+            let (counted, mut told) = (Arc::clone(&rounds), Some(told));
+            let step = move || {
+                let _ = told.take().map(|told| told.send(uapi::gettid()));
+                while counted.fetch_add(1, Ordering::Relaxed) < END {
+                    round();
+                }
+                false
+            };
+            let slice = thread.submit(Work::Question(Box::new(step)), Span::none(), CancellationToken::new());
+            let id = asked.await.unwrap();
+            let slice = async move {
+                if called_off {
+                    return Over { what: (), is_free: false };
+                }
+                assert!(matches!(slice.await, Ok(Slice::Done(_))));
+                Over { what: (), is_free: true }
+            };
+            Self { rounds, watched: tokio::spawn(watched(thread, Box::pin(slice))), id }
+        }
+
+        /// What number 19 of proc_pid_stat(5) says.
+        fn niceness(&self) -> i32 {
+            let stat = fs::read_to_string(format!("/proc/self/task/{}/stat", self.id)).unwrap();
+            stat.split_once("(calculation) ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap()
+        }
+
+        async fn does(&self, more: u64) {
+            let until = self.rounds.load(Ordering::Relaxed) + more;
+            eventually("done", || self.rounds.load(Ordering::Relaxed) >= until).await;
+        }
+
+        async fn end(self) {
+            self.rounds.store(END, Ordering::Relaxed);
+            self.watched.await.unwrap();
+        }
+    }
+
+    fn spin() {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_micros(10) {
+            std::hint::spin_loop();
+        }
+    }
+
+    async fn held_back_are(count: usize) {
+        eventually("so many held back", || held_back::count() == count).await;
+    }
+
+    /// One test: what is held back is counted for the whole process.
     #[tokio::test]
-    async fn only_a_thread_that_calculates_for_long_is_left_behind() {
-        let spin = || {
-            let begun = Instant::now();
-            while begun.elapsed() < LOOK {
-                std::hint::spin_loop();
-            }
-        };
+    async fn what_may_never_end_is_held_back_and_nothing_else() {
         // A machine that is busy gives it little of the processor, as waiting does.
-        let all = processors(Path::new("/proc/self")).unwrap();
-        assert_eq!(after(40, || std::thread::sleep(LOOK)).await, [(all, 10)]);
-        assert_eq!(after(400, spin).await, [(1, 19)]);
+        let waits = Endless::begin(|| std::thread::sleep(LOOK), false).await;
+        waits.does(40).await;
+        assert_eq!((held_back::count(), waits.niceness()), (0, 10));
+        let spins = Endless::begin(spin, false).await;
+        held_back_are(1).await;
+        assert_eq!((waits.niceness(), spins.niceness()), (10, 19));
+        waits.end().await;
+
+        let all = [spins, Endless::begin(spin, true).await, Endless::begin(spin, false).await];
+        held_back_are(all.len()).await;
+        let time = || all.iter().map(|one| system::processor_time(one.id).unwrap()).sum::<Duration>();
+        let (before, begun) = (time(), Instant::now());
+        // Each has its turns.
+        for one in &all {
+            one.does(100).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1).saturating_sub(begun.elapsed())).await;
+        let part = (time() - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+        // A fortieth; on a busy machine they are told late.
+        assert!(part < 0.2, "they have {part:.2} of a processor");
+        for one in all {
+            one.end().await;
+        }
+        held_back_are(0).await;
     }
 }

@@ -1,8 +1,9 @@
 //! The database actor: a factory whose workers each own one connection.
 //!
 //! A caller sends a job, a closure over a connection, and awaits its value. Jobs wait in one bounded
-//! queue; a panic or a broken connection costs one job. PostgreSQL has one factory; SQLite has two,
-//! a single writer and several readers, because it allows one writer at a time.
+//! queue, in which those who ask take turns and none may have all places; a panic or a broken connection
+//! costs one job. PostgreSQL has one factory; SQLite has two, a single writer and several readers, because
+//! it allows one writer at a time.
 //!
 //! Workers connect when they have something to do, and say so when they cannot: an absent database
 //! is a state, not a crash.
@@ -16,15 +17,19 @@ mod worker;
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use ractor::factory::{Factory, FactoryArguments, FactoryMessage, Job, JobOptions, queues::DefaultQueue};
+use ractor::factory::{Factory, FactoryArguments, FactoryMessage, Job, JobOptions};
 use safire_store::{Connection, Engine, Target};
 use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::{
     context::Context,
+    limits::Subject,
+    origin::Origin,
+    shares::Shares,
     slot::{Places, Slot, Unavailable, Why},
     supervisor::Child,
+    turns::Lane,
 };
 use figures::Figures;
 pub(crate) use link::Link;
@@ -180,9 +185,13 @@ impl Database {
     }
 }
 
+/// Whose job it is.
+type Key = Option<Subject>;
+
 #[derive(Clone)]
 struct Pool {
-    slot: Slot<FactoryMessage<(), Work>>,
+    slot: Slot<FactoryMessage<Key, Work>>,
+    shares: Shares,
     acquire_timeout: Duration,
     figures: Figures,
     link: Arc<Link>,
@@ -203,7 +212,8 @@ impl Pool {
         };
         let workers = connections + overflow;
         let deadline = settings.acquire_timeout + settings.statement_timeout;
-        let slot = Slot::new(name, settings.queue + workers, deadline);
+        let capacity = settings.queue + workers;
+        let (slot, shares) = (Slot::new(name, capacity, deadline), Shares::of(capacity));
         let builder = Builder {
             target: settings.target.clone(),
             context: context.clone(),
@@ -216,7 +226,7 @@ impl Pool {
         };
         let child = Child::new(slot.clone(), move || (ConnectionFactory::default(), arguments(&builder, workers)));
         let (acquire_timeout, figures, link) = (settings.acquire_timeout, figures.clone(), Arc::clone(link));
-        (Self { slot, acquire_timeout, figures, link }, vec![child])
+        (Self { slot, shares, acquire_timeout, figures, link }, vec![child])
     }
 
     async fn run<T, W>(&self, work: W) -> Result<T, DatabaseError>
@@ -224,25 +234,30 @@ impl Pool {
         T: Send + 'static,
         W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, safire_store::Result<T>> + Send + 'static,
     {
+        let asker = Origin::asker();
+        let permit = match asker {
+            Some(who) => self.slot.reserve_for(who, &self.shares)?,
+            None => self.slot.reserve()?,
+        };
         let ttl = JobOptions::new(Some(self.acquire_timeout));
         let waiting = self.figures.waiting.count();
-        let dispatch = |reply| FactoryMessage::Dispatch(Job::with_options((), Work::new(work, reply, waiting), ttl));
+        let dispatch = |reply| FactoryMessage::Dispatch(Job::with_options(asker, Work::new(work, reply, waiting), ttl));
         tokio::select! {
             biased;
-            answer = self.slot.call(dispatch) => Ok(answer??),
+            answer = self.slot.call_on(permit, dispatch) => Ok(answer??),
             () = self.link.silence() => Err(Unavailable { resource: self.slot.resource(), why: Why::Late }.into()),
         }
     }
 }
 
-type ConnectionFactory = Factory<(), Work, (), ConnectionWorker, LowestFirst, DefaultQueue<(), Work>>;
-type ConnectionArguments = FactoryArguments<(), Work, (), ConnectionWorker, LowestFirst, DefaultQueue<(), Work>>;
+type ConnectionFactory = Factory<Key, Work, (), ConnectionWorker, LowestFirst, Lane<Key, Work>>;
+type ConnectionArguments = FactoryArguments<Key, Work, (), ConnectionWorker, LowestFirst, Lane<Key, Work>>;
 
 fn arguments(builder: &Builder, workers: usize) -> ConnectionArguments {
     FactoryArguments::builder()
         .worker_builder(Box::new(builder.clone()))
         .num_initial_workers(workers)
-        .queue(DefaultQueue::default())
+        .queue(Lane::default())
         .router(LowestFirst::default())
         .discard_handler(Arc::new(Refuse))
         .build()

@@ -11,20 +11,20 @@ use ractor::{
     },
 };
 
-use super::work::Work;
+use super::{Key, work::Work};
 
 /// The workers believed to be free.
 #[derive(Default)]
 pub(super) struct LowestFirst(BTreeSet<WorkerId>);
 
-impl Router<(), Work> for LowestFirst {
+impl Router<Key, Work> for LowestFirst {
     fn route_message(
         &mut self,
-        job: Job<(), Work>,
+        job: Job<Key, Work>,
         pool_size: usize,
         hint: Option<WorkerId>,
-        workers: &mut HashMap<WorkerId, WorkerProperties<(), Work>>,
-    ) -> Result<RouteResult<(), Work>, ActorProcessingErr> {
+        workers: &mut HashMap<WorkerId, WorkerProperties<Key, Work>>,
+    ) -> Result<RouteResult<Key, Work>, ActorProcessingErr> {
         let chosen = self.choose_target_worker(&job, pool_size, hint, workers);
         match chosen.and_then(|id| workers.get_mut(&id)) {
             Some(worker) => {
@@ -37,10 +37,10 @@ impl Router<(), Work> for LowestFirst {
 
     fn choose_target_worker(
         &mut self,
-        _: &Job<(), Work>,
+        _: &Job<Key, Work>,
         _: usize,
         hint: Option<WorkerId>,
-        workers: &HashMap<WorkerId, WorkerProperties<(), Work>>,
+        workers: &HashMap<WorkerId, WorkerProperties<Key, Work>>,
     ) -> Option<WorkerId> {
         let is_free = |id: &WorkerId| workers.get(id).is_some_and(WorkerProperties::is_available);
         if let Some(hinted) = hint.filter(is_free) {

@@ -7,7 +7,7 @@ use ractor::factory::{DiscardHandler, DiscardReason, Job};
 use safire_store::{Connection, caused_by};
 use tracing::Instrument;
 
-use super::{figures::Counted, link::Link};
+use super::{Key, figures::Counted, link::Link};
 use crate::{
     origin::{Origin, span_for},
     slot::{Reply, Why},
@@ -107,8 +107,8 @@ where
 /// A job that the factory drops is answered: its caller waits.
 pub(super) struct Refuse;
 
-impl DiscardHandler<(), Work> for Refuse {
-    fn discard(&self, reason: DiscardReason, job: &mut Job<(), Work>) {
+impl DiscardHandler<Key, Work> for Refuse {
+    fn discard(&self, reason: DiscardReason, job: &mut Job<Key, Work>) {
         let why = match reason {
             DiscardReason::TtlExpired => Why::Late,
             DiscardReason::Loadshed | DiscardReason::RateLimited => Why::Full,

@@ -15,7 +15,7 @@ use tokio::{sync::Mutex, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Keep,
+    Keep, Key,
     figures::{Counted, Figures},
     link::Link,
     work::Work,
@@ -78,13 +78,13 @@ pub(super) struct State {
 }
 
 impl Worker for ConnectionWorker {
-    type Key = ();
+    type Key = Key;
     type Message = Work;
     type Arguments = ();
     type State = State;
 
     // A worker that fails to start takes the whole factory down, so it connects when it must.
-    async fn pre_start(&self, _: WorkerId, _: &FactoryRef<(), Work>, (): ()) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(&self, _: WorkerId, _: &FactoryRef<Key, Work>, (): ()) -> Result<State, ActorProcessingErr> {
         let place = Place::default();
         let after = self.shared.keep.overflow_idle;
         let closer = (!self.keeps).then(|| tokio::spawn(close_when_idle(Arc::clone(&place), after)));
@@ -94,22 +94,22 @@ impl Worker for ConnectionWorker {
     async fn handle(
         &self,
         _: WorkerId,
-        _: &FactoryRef<(), Work>,
-        mut job: Job<(), Work>,
+        _: &FactoryRef<Key, Work>,
+        Job { key, msg: mut work, .. }: Job<Key, Work>,
         state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        let Some((task, since)) = job.msg.take() else { return Ok(()) };
+    ) -> Result<Key, ActorProcessingErr> {
+        let Some((task, since)) = work.take() else { return Ok(key) };
         self.shared.context.pass("database");
         let mut place = state.place.lock().await;
         let open = match self.usable(place.take(), since + self.shared.acquire_timeout).await {
             Ok(open) => place.insert(open),
             Err(Some(error)) => {
                 task.fail(error);
-                return Ok(());
+                return Ok(key);
             }
             Err(None) => {
                 task.refuse(Why::Down);
-                return Ok(());
+                return Ok(key);
             }
         };
         self.shared.context.metrics.database_acquire.record(since.elapsed());
@@ -126,13 +126,13 @@ impl Worker for ConnectionWorker {
         if broken {
             *place = None;
         }
-        Ok(())
+        Ok(key)
     }
 
     async fn post_stop(
         &self,
         _: WorkerId,
-        _: &FactoryRef<(), Work>,
+        _: &FactoryRef<Key, Work>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         if let Some(open) = state.place.lock().await.take() {

@@ -3,13 +3,19 @@
 use axum::{Json, extract::State};
 use http::{HeaderName, StatusCode, header::LOCATION};
 use safire_domain::{ProjectId, ScenarioId, lifecycle::Status, name::Name, scenario::Scenario};
-use safire_store::{access::Written, scenarios};
+use safire_store::{access::Written, idempotency, scenarios};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::view::ScenarioView;
-use crate::{App, Problem, auth::Caller, body::OptionalBody, extract::Id, problem::FieldError};
+use super::{scenarios::not_inserted, view::ScenarioView};
+use crate::{
+    App, Problem,
+    auth::Caller,
+    extract::Id,
+    idempotency::{OptionallyKeyed, made},
+    problem::FieldError,
+};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(duplicate))
@@ -28,9 +34,10 @@ struct ScenarioCopy {
 /// Copies a scenario.
 ///
 /// Its process, feedstock, country and inputs make a new draft, in the same project or in another of the caller's.
+/// Sent again with the same Idempotency-Key it makes nothing, and is answered as the first time.
 #[utoipa::path(
     post, path = "/scenarios/{id}/duplicate", tag = "scenarios",
-    params(("id" = ScenarioId, Path)),
+    params(("id" = ScenarioId, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body(content = Option<ScenarioCopy>, example = json!({ "name": "Houston, dearer feedstock" })),
     responses(
         (status = 201, description = "The copy; Location says where", body = ScenarioView,
@@ -51,43 +58,43 @@ async fn duplicate(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ScenarioId>,
-    OptionalBody(wish): OptionalBody<ScenarioCopy>,
+    OptionallyKeyed { body: wish, key }: OptionallyKeyed<ScenarioCopy>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ScenarioView>), Problem> {
-    let (access, now, elsewhere) = (caller.access(), app.now(), wish.project_id.is_some());
-    let made = app
-        .database
-        .write(move |c| {
-            Box::pin(c.transaction(move |c| {
-                Box::pin(async move {
-                    let Some(original) = scenarios::find(c, access, id).await? else { return Ok(None) };
-                    let copy = Scenario {
-                        id: ScenarioId::new(now),
-                        project_id: wish.project_id.unwrap_or(original.project_id),
-                        name: wish.name.unwrap_or_else(|| copy_of(&original.name)),
-                        revision: 1,
-                        status: Status::DRAFT,
-                        version: 1,
-                        created_at: now,
-                        updated_at: now,
-                        ..original
-                    };
-                    Ok(Some((scenarios::insert(c, access, &copy).await?, copy)))
-                })
-            }))
-        })
-        .await?;
-    let (written, copy) = made.ok_or_else(|| Problem::not_found("scenario"))?;
-    match written {
-        Written::Yes => {}
-        Written::Forbidden => return Err(Problem::read_only("project")),
-        Written::Unknown if elsewhere => {
-            return Err(FieldError::new("/project_id", "project.unknown", "there is no such project").into());
-        }
-        // It was removed at this moment.
-        Written::Unknown | Written::Stale => return Err(Problem::not_found("project")),
-    }
+    let (access, now, elsewhere, store_key) = (caller.access(), app.now(), wish.project_id.is_some(), key.get());
+    let insert = app.database.write(move |c| {
+        Box::pin(idempotency::once(c, store_key, now, move |c| {
+            Box::pin(async move {
+                let Some(original) = scenarios::find(c, access, id).await? else { return Ok(Err(None)) };
+                let copy = Scenario {
+                    id: ScenarioId::new(now),
+                    project_id: wish.project_id.unwrap_or(original.project_id),
+                    name: wish.name.unwrap_or_else(|| copy_of(&original.name)),
+                    revision: 1,
+                    status: Status::DRAFT,
+                    version: 1,
+                    created_at: now,
+                    updated_at: now,
+                    ..original
+                };
+                let written = scenarios::insert(c, access, &copy).await?;
+                Ok(if written == Written::Yes { Ok(ScenarioView::from(copy)) } else { Err(Some(written)) })
+            })
+        }))
+    });
+    let copy = made(insert.await?)?.map_err(|refused| not_copied(refused, elsewhere))?;
     let location = [(LOCATION, format!("/api/v1/scenarios/{}", copy.id))];
-    Ok((StatusCode::CREATED, location, Json(copy.into())))
+    Ok((StatusCode::CREATED, location, Json(copy)))
+}
+
+/// Why there is no copy: what the project that was to get it said, if there was something to copy.
+fn not_copied(refused: Option<Written>, elsewhere: bool) -> Problem {
+    match refused {
+        None => Problem::not_found("scenario"),
+        Some(Written::Unknown) if elsewhere => {
+            FieldError::new("/project_id", "project.unknown", "there is no such project").into()
+        }
+        Some(refused) => not_inserted(refused),
+    }
 }
 
 /// The name with "(copy)", cut where it would be too long.
