@@ -33,7 +33,7 @@ async fn rages(mallory: Hand, plants: Vec<String>, mut rng: StdRng, until: Insta
                 mallory.ask(Method::PATCH, &plant, Some(edit), None).await
             }
             _ => {
-                let long = long_analysis(10_000, rng.random_range(0..u64::from(u32::MAX)));
+                let long = long_analysis(2_000, rng.random_range(0..u64::from(u32::MAX)));
                 mallory.ask(Method::POST, &format!("{plant}/calculate"), Some(long), None).await
             }
         };

@@ -29,7 +29,7 @@ mod system {
             Mutex, MutexGuard, OnceLock, PoisonError,
             atomic::{AtomicUsize, Ordering},
         },
-        thread::{Builder, JoinHandle, sleep},
+        thread::{Builder, JoinHandle, panicking, sleep},
         time::{Duration, Instant},
     };
 
@@ -124,14 +124,17 @@ mod system {
     fn listen() -> Result<(), Errno> {
         // What was interrupted in a system call goes on with it.
         let action = SigAction::new(SigHandler::Handler(rest), SaFlags::SA_RESTART, SigSet::empty());
-        // SAFETY: `rest` reads an atomic number, sleeps and keeps errno: no lock, no memory (see signal-safety(7)).
+        // SAFETY: `rest` reads numbers, sleeps and keeps errno: no lock, no memory (see signal-safety(7)).
         unsafe { sigaction(REST, &action) }.map(drop)
     }
 
     extern "C" fn rest(_: c_int) {
-        let errno = Errno::last_raw();
-        sleep(rest_of(count()));
-        Errno::set_raw(errno);
+        // A panic comes to its end, and others that panic wait for its lock: its backtrace may take half a second.
+        if !panicking() {
+            let errno = Errno::last_raw();
+            sleep(rest_of(count()));
+            Errno::set_raw(errno);
+        }
     }
 }
 
