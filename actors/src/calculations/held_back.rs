@@ -50,6 +50,9 @@ mod system {
     /// How long a turn is, where nobody else wants the processor.
     const TURN: Duration = Duration::from_micros(500);
 
+    /// How much of a processor counts as a turn: the little that it takes to be told does not.
+    const LEAST: Duration = Duration::from_micros(100);
+
     /// Nobody else in the process uses it, and whoever does not know it ignores it.
     const REST: Signal = Signal::SIGURG;
 
@@ -72,7 +75,7 @@ mod system {
         fn rest(&mut self, now: Instant) {
             let time = processor_time(self.id).unwrap_or_default();
             self.due = now + TURN;
-            if time > self.time {
+            if time >= self.time + LEAST {
                 self.time = time;
                 self.due += rest_of(COUNT.load(Ordering::Relaxed));
                 // As long as its handle is kept, the name is this thread's and no other's.
