@@ -126,6 +126,18 @@ on_both_engines! {
         app.stop().await;
     }
 
+    async fn a_change_of_whichever_version_there_is_does_not_meet_the_scenarios_own_runs(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = app.register().await;
+        for n in 0..8 {
+            let scenario = ana.plant(1000.0).await;
+            ana.calculate(&scenario).await;
+            let inputs = of_capacity(f64::from(n) + 2000.0);
+            ana.patch(&format!("/scenarios/{scenario}"), json!({ "inputs": inputs })).await.is(200);
+        }
+        app.stop().await;
+    }
+
     async fn runs_are_listed_newest_first(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let ana = app.register().await;

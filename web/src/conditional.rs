@@ -131,6 +131,15 @@ impl IfMatch {
         }
     }
 
+    /// How often a change is tried that others come before: whichever version there is then may be changed as well.
+    /// A scenario's runs change it, too.
+    pub fn tries(&self) -> usize {
+        match self.0 {
+            Tags::Any => 5,
+            Tags::These(_) => 1,
+        }
+    }
+
     /// Somebody else changed the resource before this change could.
     pub fn lost(&self) -> Problem {
         match self.0 {

@@ -38,7 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Parts of a scenario. `inputs`, when given, replaces all that was given before.
-#[derive(Deserialize, ToSchema)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "inputs": { "economics": { "discount_rate": { "value": 9, "unit": "%" } } } }))]
 struct ScenarioChange {
@@ -242,6 +242,25 @@ async fn write(
     if_match: IfMatch,
     change: ScenarioChange,
 ) -> Result<Tagged<ScenarioView>, Problem> {
+    let mut written = Written::Stale;
+    for _ in 0..if_match.tries() {
+        written = try_to_write(app, caller, id, &if_match, change.clone()).await?;
+        if written != Written::Stale {
+            break;
+        }
+    }
+    stored(written, &if_match, "scenario")?;
+    let scenario = find(app, caller, id).await?;
+    Ok(Tagged::new(scenario.version, scenario.into()))
+}
+
+async fn try_to_write(
+    app: &App,
+    caller: Caller,
+    id: ScenarioId,
+    if_match: &IfMatch,
+    change: ScenarioChange,
+) -> Result<Written, Problem> {
     let access = caller.access();
     let found = app.database.read(move |c| Box::pin(scenarios::find_with_right(c, access, id))).await?;
     let (before, right) = found.ok_or_else(|| Problem::not_found("scenario"))?;
@@ -254,12 +273,7 @@ async fn write(
     let after = changed(&before, change);
     check(app, &after.pathway, &after.inputs).await?;
     let now = app.now();
-
-    let written =
-        app.database.write(move |c| Box::pin(async move { scenarios::update(c, access, &after, now).await })).await?;
-    stored(written, &if_match, "scenario")?;
-    let scenario = find(app, caller, id).await?;
-    Ok(Tagged::new(scenario.version, scenario.into()))
+    Ok(app.database.write(move |c| Box::pin(async move { scenarios::update(c, access, &after, now).await })).await?)
 }
 
 /// The scenario as the change leaves it: a new revision when what is computed changes.
