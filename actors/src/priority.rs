@@ -54,7 +54,15 @@ pub(crate) mod system {
     /// For how long a thread of the process has had a processor; nothing where the system does not say.
     pub(crate) fn processor_time(thread: Thread) -> Option<Duration> {
         // The clock of a thread by its id, as `pthread_getcpuclockid` makes it.
-        let clock = !thread << 3 | 0b110;
+        time_of(!thread << 3 | 0b110)
+    }
+
+    /// The same of the thread that asks; zero where the system does not say.
+    pub(crate) fn own_processor_time() -> Duration {
+        time_of(c::CLOCK_THREAD_CPUTIME_ID as _).unwrap_or_default()
+    }
+
+    fn time_of(clock: c::clockid_t) -> Option<Duration> {
         let mut time = c::timespec { tv_sec: 0, tv_nsec: 0 };
         uapi::clock_gettime(clock, &mut time).ok()?;
         Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
@@ -75,5 +83,9 @@ pub(crate) mod system {
 
     pub(crate) fn processor_time((): Thread) -> Option<Duration> {
         None
+    }
+
+    pub(crate) fn own_processor_time() -> Duration {
+        Duration::ZERO
     }
 }

@@ -6,8 +6,10 @@
 //!
 //! A long analysis is calculated in slices. Between two of them others have their turn (`turns`), so
 //! that many long analyses go on side by side. One worker takes no slices but the first (`routing`),
-//! and none waits for a slice that is not over soon (`worker`): what is short waits for no other.
+//! and none waits for a slice that is not over soon (`worker`): what is short waits for no other. While
+//! somebody waits for it, and cores are few, what is long rests (`courtesy`).
 
+mod courtesy;
 mod held_back;
 mod routing;
 mod thread;
@@ -34,6 +36,8 @@ use crate::{
     slot::{Permit, Places, Slot, Unavailable},
     supervisor::Child,
 };
+use courtesy::Courtesy;
+pub use courtesy::Waiter;
 use thread::{End, Work};
 use turns::Turn;
 use worker::{Builder, Errand, Task, ThreadFactory, arguments};
@@ -67,6 +71,7 @@ pub struct Calculations {
     capacity: usize,
     waiting: Ongoing,
     running: Ongoing,
+    courtesy: Courtesy,
 }
 
 /// A place for one calculation.
@@ -86,10 +91,15 @@ impl Calculations {
         // the calculation itself.
         let slot = Slot::new("calculations", capacity, Duration::MAX);
         let shares = Shares::of(capacity);
-        let (waiting, running) = (Ongoing::default(), Ongoing::default());
-        let builder = Builder { settings: settings.clone(), context: context.clone(), running: running.clone() };
+        let (waiting, running, courtesy) = (Ongoing::default(), Ongoing::default(), Courtesy::of_this_machine());
+        let builder = Builder {
+            settings: settings.clone(),
+            context: context.clone(),
+            running: running.clone(),
+            courtesy: courtesy.clone(),
+        };
         let child = Child::new(slot.clone(), move || (ThreadFactory::default(), arguments(&builder)));
-        (Self { slot, shares, capacity, waiting, running }, child)
+        (Self { slot, shares, capacity, waiting, running, courtesy }, child)
     }
 
     /// A place for one calculation, or the word that all are taken, or all that one user may have.
@@ -101,6 +111,11 @@ impl Calculations {
     /// A place for a calculation that was accepted before, perhaps by another process.
     pub async fn admit_when_free(&self) -> Result<Place, Unavailable> {
         Ok(Place { permit: self.slot.reserve_when_free().await?, by: None })
+    }
+
+    /// Somebody waits for a short calculation: where cores are few, long ones let them go first.
+    pub fn waiter(&self) -> Waiter {
+        self.courtesy.waiter()
     }
 
     /// Calculates; ends early when `cancel` is cancelled.

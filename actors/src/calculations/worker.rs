@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use super::{
-    OnProgress, Settings, cancelled, panicked,
+    OnProgress, Settings, cancelled,
+    courtesy::{Courtesy, Due, REST},
+    panicked,
     routing::Routing,
     thread::{End, Slice, Thread, Work},
     too_long,
@@ -31,7 +33,7 @@ use crate::{
     slot::Reply,
 };
 
-/// After how long a worker does not wait for a slice any more.
+/// After how long a worker does not wait for a slice any more that does not rest.
 const SOON: Duration = Duration::from_millis(25);
 
 /// How much more of a processor than that a slice has that may never end. On a machine that is too busy all of them
@@ -45,7 +47,7 @@ const LOOK: Duration = Duration::from_millis(5);
 const GRACE: Duration = Duration::from_millis(250);
 
 // A slice that is over by then has noticed: see [`slice`].
-const _: () = assert!(SOON.as_millis() < GRACE.as_millis());
+const _: () = assert!(SOON.as_millis() + REST.as_millis() < GRACE.as_millis());
 
 pub(super) type ThreadFactory = Factory<Turn, Task, (), ThreadWorker, Routing, Turns<Task>>;
 type ThreadArguments = FactoryArguments<Turn, Task, (), ThreadWorker, Routing, Turns<Task>>;
@@ -104,6 +106,13 @@ pub(super) struct Builder {
     pub settings: Settings,
     pub context: Context,
     pub running: Ongoing,
+    pub courtesy: Courtesy,
+}
+
+impl Builder {
+    fn thread(&self, priority: Priority) -> std::io::Result<Thread> {
+        Thread::spawn(Arc::clone(&self.settings.compute), priority, self.courtesy.clone())
+    }
 }
 
 impl WorkerBuilder<ThreadWorker, ()> for Builder {
@@ -152,12 +161,13 @@ impl Worker for ThreadWorker {
         }
         let own = match thread.take() {
             Some(own) if own.is_there() => own,
-            _ => Thread::spawn(Arc::clone(&self.builder.settings.compute), self.priority)?,
+            _ => self.builder.thread(self.priority)?,
         };
         let ends = Ends { turn, factory: factory.clone(), context: self.builder.context.clone() };
         let span = errand.span.clone();
         let mut slice = Box::pin(slice(&own, work, errand, self.builder.settings.deadline));
-        match timeout(SOON, &mut slice).await {
+        let soon = if turn.long { SOON + REST } else { SOON };
+        match timeout(soon, &mut slice).await {
             Ok(over) => {
                 *thread = Some(own);
                 ends.settle(over.what);
@@ -199,8 +209,8 @@ async fn watched<T>(thread: Thread, mut slice: impl Future<Output = Over<T>> + U
     }
 }
 
-/// What a slice has led to, and whom it was for. That it ends before [`SOON`] means that the thread is free again, since what is called off has longer
-/// than that to notice.
+/// What a slice has led to, and whom it was for. That it ends as soon as a worker expects it to means that the thread
+/// is free again, since what is called off has longer than that to notice.
 fn slice(
     thread: &Thread,
     work: Work,
@@ -209,11 +219,12 @@ fn slice(
 ) -> impl Future<Output = Over<(Slice, Errand)>> + use<> {
     // A child, so that a deadline ends the calculation without calling off the run.
     let (inner, begun) = (errand.cancel.child_token(), Instant::now());
-    let mut slice = thread.submit(work, errand.span.clone(), inner.clone());
+    let at = begun + deadline.saturating_sub(errand.spent);
+    let mut slice = thread.submit(work, errand.span.clone(), inner.clone(), Due::at(at, deadline));
     async move {
         let end = tokio::select! {
             slice = &mut slice => Ok(slice.unwrap_or_else(|_| Slice::failed(panicked()))),
-            () = tokio::time::sleep(deadline.saturating_sub(errand.spent)) => Err(too_long(deadline)),
+            () = tokio::time::sleep_until(at.into()) => Err(too_long(deadline)),
             () = errand.cancel.cancelled() => Err(cancelled()),
         };
         let (slice, is_free) = match end {
@@ -291,7 +302,7 @@ mod tests {
     impl Endless {
         /// Watched until it ends, or called off at once, which it does not notice.
         async fn begin(round: fn(), called_off: bool) -> Self {
-            let thread = Thread::spawn(base_analysis(), Priority::Long).unwrap();
+            let thread = Thread::spawn(base_analysis(), Priority::Long, Courtesy::of(1)).unwrap();
             let (rounds, (told, asked)) = (Arc::new(AtomicU64::new(0)), oneshot::channel());
             let (counted, mut told) = (Arc::clone(&rounds), Some(told));
             let step = move || {
@@ -301,7 +312,8 @@ mod tests {
                 }
                 false
             };
-            let slice = thread.submit(Work::Question(Box::new(step)), Span::none(), CancellationToken::new());
+            let (step, cancel) = (Work::Question(Box::new(step)), CancellationToken::new());
+            let slice = thread.submit(step, Span::none(), cancel, Due::at(Instant::now(), PATIENCE));
             let id = asked.await.unwrap();
             let slice = async move {
                 if called_off {

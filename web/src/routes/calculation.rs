@@ -12,12 +12,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
-use safire_actors::scenarios::{Asker, CalculateAnswer};
+use safire_actors::{
+    calculations::Waiter,
+    scenarios::{Asker, CalculateAnswer},
+};
 use safire_domain::{
     ScenarioId,
     engine::{Analysis, Failure, InputDocument},
     lifecycle::RunState,
-    run::{Computed, Order, Run, Snapshot},
+    run::{Computed, Order, Run, Snapshot, is_base},
     scenario::Pathway,
 };
 use safire_store::{
@@ -119,8 +122,10 @@ async fn calculate(
     OptionallyKeyed { body, key }: OptionallyKeyed<Asked>,
 ) -> Result<Response, Problem> {
     let analysis = asked::analysis("", body)?;
+    let patience = wait.within(app.settings.sync_wait);
+    let _waiter = patience.and_then(|_| waiter(&app, &analysis));
     let run = accept(&app, caller, key.get(), id, analysis).await?;
-    let Some(patience) = wait.within(app.settings.sync_wait) else { return Ok(accepted(run)) };
+    let Some(patience) = patience else { return Ok(accepted(run)) };
     let run = ended(&app, caller, run, patience).await?;
     let applied = [(PREFERENCE_APPLIED, format!("wait={}", patience.as_secs()))];
     Ok((applied, accepted(run)).into_response())
@@ -159,6 +164,7 @@ async fn calculate_now(
     OptionallyKeyed { body, key }: OptionallyKeyed<Asked>,
 ) -> Result<Response, Problem> {
     let analysis = asked::analysis("", body)?;
+    let _waiter = waiter(&app, &analysis);
     let run = accept(&app, caller, key.get(), id, analysis).await?;
     let run = ended(&app, caller, run, app.settings.sync_wait).await?;
     if !run.state.has_ended() {
@@ -167,6 +173,11 @@ async fn calculate_now(
     let scenario = find(&app, caller, id).await?;
     let stale = is_stale(&app, &scenario, &run).await?;
     Ok(Json(render(&app, run, stale, query.into()).await?).into_response())
+}
+
+/// Somebody who waits for the answer, where that is a matter of milliseconds.
+fn waiter(app: &App, analysis: &Analysis) -> Option<Waiter> {
+    is_base(analysis).then(|| app.calculations.waiter())
 }
 
 /// The run when it has ended, or as it is when the patience is over.
@@ -310,6 +321,7 @@ async fn quick(
     order.analysis.start(&order.inputs).map_err(|invalid| asked::invalid("/analysis", &invalid))?;
 
     let place = app.calculations.admit(caller.user)?;
+    let _waiter = waiter(&app, &order.analysis);
     let cancel = CancellationToken::new();
     // A caller that hangs up calls its calculation off.
     let _guard = cancel.clone().drop_guard();
