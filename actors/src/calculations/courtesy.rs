@@ -12,8 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::thread::SLICE;
+
 /// For how long a slice of a long calculation rests at most: it keeps a quarter of its thread's time.
-pub(super) const REST: Duration = Duration::from_millis(24);
+pub(super) const REST: Duration = SLICE.saturating_mul(3);
 
 /// For how long nobody has to wait until it goes on: an answer has its way to go, and often another question follows.
 const WHILE: Duration = Duration::from_millis(2);
@@ -32,6 +34,7 @@ struct Shared {
 }
 
 /// Somebody who waits for a short calculation, until this is dropped.
+#[must_use]
 pub struct Waiter(Arc<Shared>);
 
 /// A slice of a long calculation.

@@ -25,7 +25,7 @@ use super::{
 use crate::priority::{Priority, system};
 
 /// How long a calculation has a thread before others have their turn.
-const SLICE: Duration = Duration::from_millis(8);
+pub(super) const SLICE: Duration = Duration::from_millis(8);
 
 /// How long it keeps a core to itself. Without that, Linux lets a thread that answers requests wait for the end of a
 /// tick, up to 4 ms, however low the priority of the one that calculates.
