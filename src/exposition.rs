@@ -14,7 +14,7 @@ use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use metrics_process::Collector;
 use safire_actors::{System, feed};
-use safire_metrics::{DECLARED, Gauge, Metrics};
+use safire_metrics::{Counter, DECLARED, Gauge, Metrics};
 use tokio::{net::TcpListener, runtime::RuntimeMetrics, task::JoinHandle, time::interval};
 use tokio_util::sync::CancellationToken;
 
@@ -82,8 +82,16 @@ impl Endpoint {
 }
 
 fn limits() -> listener::Limits {
-    let header_timeout = Duration::from_secs(5);
-    listener::Limits { header_timeout, connections: 16, open: Gauge::noop(), linger: Duration::ZERO }
+    listener::Limits {
+        header_timeout: Duration::from_secs(5),
+        idle_timeout: Duration::from_secs(60),
+        connections: 16,
+        per_address: 16,
+        exempt: Vec::new(),
+        open: Gauge::noop(),
+        refused: Counter::noop(),
+        linger: Duration::ZERO,
+    }
 }
 
 /// How long a scrape may take when it is time to stop.

@@ -1,43 +1,51 @@
-//! The HTTP listener: hyper with time limits, so that a client that sends nothing cannot stay.
+//! The HTTP listener: hyper with limits of time, number and silence, so that a client that sends nothing cannot
+//! stay, and many of one client leave room for others.
 
-use std::{convert::Infallible, error::Error, net::IpAddr, sync::Arc, time::Duration};
+mod activity;
+mod admission;
+mod connection;
 
-use axum::{
-    Extension,
-    http::{HeaderValue, Request, Response, header::CONNECTION},
-};
+use std::{convert::Infallible, error::Error, net::IpAddr, time::Duration};
+
+use axum::http::{HeaderValue, Request, Response, header::CONNECTION};
 use hyper::body::{Body, Incoming};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
-    service::TowerToHyperService,
-};
-use safire_metrics::Gauge;
+use ipnet::IpNet;
+use safire_metrics::{Counter, Gauge};
 use safire_web::Peer;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::timeout,
 };
-use tokio_io_timeout::TimeoutStream;
-use tokio_util::sync::CancellationToken;
-use tower::{Layer, Service, ServiceBuilder};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{Service, ServiceBuilder};
+
+use self::{
+    activity::Silence,
+    admission::{Admission, Place, Refused},
+    connection::Server,
+};
 
 /// What one client, and all of them, may take.
 #[derive(Clone)]
 pub(crate) struct Limits {
-    /// How long a client may take over its headers.
+    /// Time from a connection's acceptance to the end of its first request's headers, and for the headers of
+    /// each further request.
     pub header_timeout: Duration,
-    /// Connections at once; more wait at the door.
+    /// Time that a connection stays open without any progress.
+    pub idle_timeout: Duration,
+    /// Connections at once.
     pub connections: usize,
-    /// Where connections that are open are counted.
+    /// Connections at once of one address.
+    pub per_address: usize,
+    /// Networks whose addresses may have any number of connections.
+    pub exempt: Vec<IpNet>,
+    /// Open connections.
     pub open: Gauge,
+    /// Connections that were closed at once, because their address had too many.
+    pub refused: Counter,
     /// How long connections are served on when it is time to stop.
     pub linger: Duration,
 }
-
-/// How long a client may take nothing of what it is sent: then its connection is closed.
-const WRITE_TIMEOUT: Duration = safire_actors::events::STALLED;
 
 /// Serves until `stop`, then lets the requests that were accepted finish within `patience`.
 ///
@@ -53,37 +61,27 @@ pub(crate) async fn serve<S, B>(
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
-    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
-    let mut server = Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
-    server.http2().timer(TokioTimer::new()).keep_alive_interval(limits.header_timeout);
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let silence = Silence { first: limits.header_timeout, idle: limits.idle_timeout };
+    let server = Server::new(silence, limits.open.clone());
     let service = ServiceBuilder::new().map_response(saying_the_last(stop.clone())).service(service);
+    let connections = TaskTracker::new();
+    let door =
+        Door { places: Admission::new(limits.connections, limits.per_address, limits.exempt), refused: limits.refused };
 
     let serve = |(stream, peer, place): Accepted| {
-        let service = TowerToHyperService::new(Extension(Peer(peer)).layer(service.clone()));
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(WRITE_TIMEOUT));
-        let stream = TokioIo::new(Box::pin(stream));
-        let connection = server.serve_connection_with_upgrades(stream, service).into_owned();
-        let connection = graceful.watch(connection);
-        let open = limits.open.clone();
-        open.increment(1.0);
-        tokio::spawn(async move {
-            // A connection that breaks is its client's concern.
-            let _ = connection.await;
-            open.decrement(1.0);
-            drop(place);
-        });
+        let peer = Peer { address: peer, is_reserved: place.is_reserved };
+        connections.spawn(server.clone().serve(stream, peer, place, service.clone()));
     };
-    while let Some(accepted) = accept(&listener, &places, &stop).await {
+    while let Some(accepted) = door.accept(&listener, &stop).await {
         serve(accepted);
     }
-    at_the_door(listener, &places).into_iter().for_each(serve);
+    door.close(listener).into_iter().for_each(serve);
     tokio::time::sleep(limits.linger).await;
-    if timeout(patience, graceful.shutdown()).await.is_err() {
+    server.closing.cancel();
+    connections.close();
+    if timeout(patience, connections.wait()).await.is_err() {
         tracing::warn!("some connections did not end in time");
     }
 }
@@ -99,42 +97,69 @@ fn saying_the_last<B>(stop: CancellationToken) -> impl Fn(Response<B>) -> Respon
     }
 }
 
-type Accepted = (TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit);
+type Accepted = (TcpStream, IpAddr, Place);
 
-/// Closes the door; returns those who stood there. The system is asked, not what the runtime last heard of it.
-fn at_the_door(listener: TcpListener, places: &Arc<Semaphore>) -> Vec<Accepted> {
-    let mut all = Vec::new();
-    let Ok(listener) = listener.into_std() else { return all };
-    while let (Ok(place), Ok((stream, peer))) = (Arc::clone(places).try_acquire_owned(), listener.accept()) {
-        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-        if let Ok(stream) = stream {
-            let _ = stream.set_nodelay(true);
-            all.push((stream, peer.ip(), place));
-        }
-    }
-    all
+/// The places of the listener, and who is turned away.
+struct Door {
+    places: Admission,
+    refused: Counter,
 }
 
-/// The next connection; nothing when it is time to stop.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>, stop: &CancellationToken) -> Option<Accepted> {
-    let next = async {
-        let place = Arc::clone(places).acquire_owned().await.ok()?;
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => {
-                    let _ = stream.set_nodelay(true);
-                    return Some((stream, peer.ip(), place));
-                }
-                // Out of file descriptors, or a client that left: neither is a reason to stop.
-                Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+impl Door {
+    /// The next connection that has a place; nothing when it is time to stop.
+    async fn accept(&self, listener: &TcpListener, stop: &CancellationToken) -> Option<Accepted> {
+        let next = async {
+            loop {
+                let (stream, peer) = incoming(listener).await;
+                match self.place(peer).await {
+                    Ok(place) => return (stream, peer, place),
+                    Err(Refused) => self.refused.increment(1),
                 }
             }
+        };
+        stop.run_until_cancelled(next).await
+    }
+
+    /// A place for a connection from `peer`, as soon as there is one.
+    async fn place(&self, peer: IpAddr) -> Result<Place, Refused> {
+        loop {
+            if let Some(place) = self.places.admit(peer)? {
+                return Ok(place);
+            }
+            self.places.vacancy().await;
         }
-    };
-    tokio::select! {
-        accepted = next => accepted,
-        () = stop.cancelled() => None,
+    }
+
+    /// Closes the listener; returns the connections that waited to be accepted. The system is asked for them, not
+    /// what the runtime last heard of it.
+    fn close(&self, listener: TcpListener) -> Vec<Accepted> {
+        let mut all = Vec::new();
+        let Ok(listener) = listener.into_std() else { return all };
+        while let Ok((stream, peer)) = listener.accept() {
+            let Ok(Some(place)) = self.places.admit(peer.ip()) else { continue };
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                let _ = stream.set_nodelay(true);
+                all.push((stream, peer.ip(), place));
+            }
+        }
+        all
+    }
+}
+
+/// The next connection.
+async fn incoming(listener: &TcpListener) -> (TcpStream, IpAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let _ = stream.set_nodelay(true);
+                return (stream, peer.ip());
+            }
+            // Out of file descriptors, or a client that left: neither is a reason to stop.
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
     }
 }

@@ -110,10 +110,15 @@ impl Service {
         let patience = Duration::from_secs(config.shutdown.drain_s);
         let limits = Limits {
             header_timeout: Duration::from_millis(config.http.header_timeout_ms),
+            idle_timeout: Duration::from_millis(config.http.idle_timeout_ms),
             connections: config.http.max_connections,
+            per_address: config.http.max_connections_per_address,
+            exempt: config.http.trusted_proxies.clone(),
             open: context.metrics.http_connections.clone(),
+            refused: context.metrics.http_connections_refused.clone(),
             linger: Duration::from_millis(config.shutdown.linger_ms),
         };
+        context.metrics.http_connections_limit.set(limits.connections as f64);
         let service = safire_web::service(app.clone());
         let listener = tokio::spawn(listener::serve(listener, service, limits, stop.clone(), patience));
         let ms = begun.elapsed().as_millis();

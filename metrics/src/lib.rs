@@ -112,6 +112,10 @@ declare! {
     http_requests_in_flight: "safire_http_requests_in_flight", Gauge;
     /// Connections of clients that are open.
     http_connections: "safire_http_connections", Gauge;
+    /// Connections of clients that may be open at once.
+    http_connections_limit: "safire_http_connections_limit", Gauge;
+    /// Connections that were closed at once, because their address had as many as one may have.
+    http_connections_refused: "safire_http_connections_refused_total", Counter;
 
     /// Whether the last attempt to reach the database succeeded.
     database_up: "safire_database_up", Gauge;

@@ -27,8 +27,13 @@ pub struct Http {
     pub body_timeout_ms: u64,
     /// Time a request may take in all, in milliseconds.
     pub request_timeout_ms: u64,
-    /// Connections open at once; further ones wait to be accepted.
+    /// Time a connection stays open without a request or a part of an answer, in milliseconds.
+    pub idle_timeout_ms: u64,
+    /// Connections open at once; on a few beyond them only health checks are answered.
     pub max_connections: usize,
+    /// Connections open at once of one address, or of one IPv6 network of 64 bits; further ones are closed. Proxies in
+    /// `trusted_proxies` may have any number.
+    pub max_connections_per_address: usize,
     /// Networks of the proxies in front, such as `10.0.0.0/8`: only they are believed when they name
     /// their client in `X-Forwarded-For`.
     #[schema(value_type = Vec<String>)]
@@ -46,7 +51,9 @@ impl Default for Http {
             header_timeout_ms: 10_000,
             body_timeout_ms: 20_000,
             request_timeout_ms: 30_000,
+            idle_timeout_ms: 60_000,
             max_connections: 4096,
+            max_connections_per_address: 512,
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
         }

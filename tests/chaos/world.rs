@@ -94,6 +94,8 @@ impl World {
             ("SAFIRE_LIMITS__REFRESH_PER_MINUTE", "0".to_owned()),
             ("SAFIRE_LIMITS__CALCULATE_PER_MINUTE", "0".to_owned()),
             ("SAFIRE_LIMITS__REQUESTS_PER_MINUTE", "0".to_owned()),
+            // All clients have one address.
+            ("SAFIRE_HTTP__MAX_CONNECTIONS_PER_ADDRESS", "4096".to_owned()),
         ];
         all.extend(self.redis.as_ref().map(|redis| ("REDIS_URL", redis.url())));
         all.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
@@ -107,6 +109,9 @@ impl World {
         config.http.port = 0;
         // Nobody's connection is to be closed for idleness just when a request is sent on it.
         config.http.header_timeout_ms = 60_000;
+        config.http.idle_timeout_ms = 600_000;
+        // All clients have one address.
+        config.http.max_connections_per_address = config.http.max_connections;
         config.metrics.port = 0;
         config.auth.jwt_secret = Some(SECRET.into());
         config.auth.argon2_memory_kib = 64;

@@ -13,6 +13,7 @@ mod calculation;
 mod cli;
 mod client;
 mod comparison;
+mod connections;
 mod containers;
 mod contributions;
 mod description;

@@ -7,16 +7,26 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address at the other end of the connection: the listener adds it to each request.
+/// The other end of the connection: the listener adds it to each request.
 #[derive(Debug, Clone, Copy)]
-pub struct Peer(pub IpAddr);
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// The connection is one of the few that are kept for health checks, because all others are taken.
+    pub is_reserved: bool,
+}
+
+/// Whether the request came on a connection that is kept for health checks.
+pub(crate) fn is_reserved(extensions: &Extensions) -> bool {
+    extensions.get::<Peer>().is_some_and(|peer| peer.is_reserved)
+}
 
 /// The client's address: the peer's, or where that is a trusted proxy the one that it names.
 ///
 /// `X-Forwarded-For` is read from the right, each hop vouching for the one before it, and ends at the
 /// first that is not trusted: whatever stands further left, the client may have made up.
 pub(crate) fn address(extensions: &Extensions, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let peer = extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+    let peer = extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address);
     let mut address = peer.to_canonical();
     let lines = headers.get_all(X_FORWARDED_FOR).into_iter().rev();
     let hops = lines.flat_map(|line| line.to_str().unwrap_or("unreadable").rsplit(','));
@@ -45,7 +55,7 @@ mod tests {
 
     fn client(peer: &str, forwarded: &[&str]) -> String {
         let mut extensions = Extensions::new();
-        extensions.insert(Peer(peer.parse().unwrap()));
+        extensions.insert(Peer { address: peer.parse().unwrap(), is_reserved: false });
         let mut headers = HeaderMap::new();
         for line in forwarded {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());

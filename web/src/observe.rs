@@ -22,7 +22,7 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
-use crate::{App, Problem, limits, pace::SLOW, routes::IMPORT};
+use crate::{App, Problem, client, limits, pace::SLOW, routes::IMPORT};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -77,6 +77,9 @@ where
                 Err(impossible) => match impossible {},
             };
             Ok(observed(&app, request, async |request| {
+                if client::is_reserved(request.extensions()) && !is_health_check(&request) {
+                    return Problem::unavailable("all connections of the service are in use").into_response();
+                }
                 let answer = in_time(patience(&app, &request), limits::limit(&app, request, answer));
                 AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(panicked)
             })
@@ -115,6 +118,10 @@ async fn observed(app: &App, request: Request, answer: impl AsyncFnOnce(Request)
         response
     };
     origin.scope(work.instrument(span)).await
+}
+
+fn is_health_check(request: &Request) -> bool {
+    request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str().starts_with("/health"))
 }
 
 /// Routes that wait for a calculation when they are asked to: how long that takes says nothing about the service.
