@@ -13,6 +13,8 @@ use safire_domain::ScenarioId;
 use safire_test_support::now;
 use serde_json::{Value, json};
 
+use crate::contract::Served;
+
 /// The longest that a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -116,7 +118,8 @@ impl Client {
         let at_root = ["/api/", "/health", "/openapi", "/docs"].iter().any(|root| path.starts_with(root));
         let prefix = if at_root { "" } else { "/api/v1" };
         let changes = matches!(method, Method::PUT | Method::PATCH);
-        let request = self.http.request(method, format!("{}{prefix}{path}", self.base)).body(body);
+        let path = format!("{prefix}{path}");
+        let request = self.http.request(method.clone(), format!("{}{path}", self.base)).body(body);
         let mut request = request.headers(self.headers.clone());
         if changes && !self.headers.contains_key(IF_MATCH) {
             request = request.header(IF_MATCH, "*");
@@ -129,8 +132,10 @@ impl Client {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let served = Served { method: &method, path: &path, status };
         if headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream") {
             // It has no end: that it began is the answer.
+            served.is_described(None);
             return Ok(Answer { status, headers, json: Value::Null, bytes: Vec::new() });
         }
         let bytes = response.bytes().await?;
@@ -139,6 +144,7 @@ impl Client {
             true => Value::Null,
             false => serde_json::from_slice(&bytes).expect("every answer but a file is JSON"),
         };
+        served.is_described(json["code"].as_str());
         Ok(Answer { status, headers, json, bytes: bytes.to_vec() })
     }
 
@@ -152,7 +158,10 @@ impl Client {
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
-        request.send().await
+        let response = request.send().await?;
+        let path = format!("/api/v1{path}");
+        Served { method: &Method::GET, path: &path, status: response.status().as_u16() }.is_described(None);
+        Ok(response)
     }
 
     /// Where the service is, such as `127.0.0.1:8000`.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{TestApp, with_an_id},
+    node::node,
     python::python,
 };
 
@@ -51,6 +52,22 @@ fn the_description_and_its_examples_are_valid() {
     let check = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/check_document.py");
     let output = Command::new(python()).args([check, COMMITTED]).output().expect("Python runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_linter_of_redocly_finds_nothing_in_the_description() {
+    let output = node("@redocly/cli/bin/cli.js")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["lint", "docs/openapi.json", "--format", "json"])
+        .envs([("REDOCLY_TELEMETRY", "off"), ("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true")])
+        .output()
+        .expect("Node runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("it does not lint: {said}"));
+    let problems = found["problems"].as_array().expect("problems").iter();
+    let problems: Vec<_> =
+        problems.map(|p| format!("{} {} {}", p["ruleId"], p["location"][0]["pointer"], p["message"])).collect();
+    assert!(problems.is_empty() && output.status.success(), "{problems:#?}{said}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use reqwest::Method;
 use serde_json::Value;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
@@ -10,7 +11,10 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest},
 };
 
-use crate::app::{Client, PATIENCE};
+use crate::{
+    app::{Client, PATIENCE},
+    contract::Served,
+};
 
 /// A stream of server-sent events.
 pub struct Sse {
@@ -136,7 +140,15 @@ impl Ws {
             let bearer = format!("Bearer {token}").parse().expect("a header's value");
             request.headers_mut().insert("authorization", bearer);
         }
-        Ok(Self(tokio_tungstenite::connect_async(request).await?.0))
+        let opened = tokio_tungstenite::connect_async(request).await;
+        if let Err(tungstenite::Error::Http(answer)) = &opened {
+            let problem: Value =
+                serde_json::from_slice(answer.body().as_deref().unwrap_or_default()).unwrap_or_default();
+            let path = format!("/api/v1{path}");
+            let served = Served { method: &Method::GET, path: &path, status: answer.status().as_u16() };
+            served.is_described(problem["code"].as_str());
+        }
+        Ok(Self(opened?.0))
     }
 
     /// Opens one, which is let in.

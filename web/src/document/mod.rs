@@ -4,10 +4,12 @@
 //! A route names its header parameters and the headers of its answers; what they are stands in
 //! [`headers`]. It describes an error as "`code`: what happened", one after the other where there are
 //! several, or with words alone where the status has one code; the rest of the error is in [`problems`].
+//! The tests hold every answer of the service against what is said here.
 
 mod examples;
 mod headers;
 mod problems;
+mod pruning;
 mod security;
 mod variants;
 
@@ -40,6 +42,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
             describe(operation, &method, path, components, &examples);
         }
     }
+    pruning::prune(document);
 }
 
 fn describe(operation: &mut Operation, method: &Method, path: &str, components: &Components, examples: &Examples) {
@@ -47,6 +50,9 @@ fn describe(operation: &mut Operation, method: &Method, path: &str, components: 
     if path.starts_with(API) {
         security::guard(operation);
         tell_limits(operation, method, path);
+    } else {
+        // Said, rather than left out: nobody is asked who they are.
+        operation.security = Some(Vec::new());
     }
     let traits = Traits::of(operation, method, path);
     describe_parameters(operation, &traits, components);
@@ -75,6 +81,8 @@ struct Traits {
     conditional: bool,
     /// It can be asked to wait.
     waits: bool,
+    /// It may store something.
+    stores: bool,
 }
 
 impl Traits {
@@ -95,6 +103,7 @@ impl Traits {
             repeatable: header(IDEMPOTENCY_KEY.as_str()),
             conditional: header(http::header::IF_NONE_MATCH.as_str()),
             waits: header(PREFER.as_str()),
+            stores: *method != Method::GET,
         }
     }
 }

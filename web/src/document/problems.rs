@@ -58,6 +58,9 @@ const SHARED: [Shared; 17] = [
     Shared { name: "StorageFull", status: 507, text: FULL },
 ];
 
+/// Statuses that say different things of different operations: words alone do not tell which.
+const AMBIGUOUS: [u16; 4] = [400, 409, 422, 429];
+
 impl Traits {
     /// The errors that an operation with these traits answers with.
     fn problems(&self) -> impl Iterator<Item = (u16, &'static str)> {
@@ -80,7 +83,7 @@ impl Traits {
             (self.api, 429, TOO_MANY),
             (self.api, 500, DEFECT),
             (self.api, 503, UNAVAILABLE),
-            (self.api && (self.changes || self.repeatable), 507, FULL),
+            (self.api && self.stores, 507, FULL),
         ];
         rules.into_iter().filter(|(applies, ..)| *applies).map(|(_, status, text)| (status, text))
     }
@@ -133,6 +136,7 @@ fn with_code(status: u16, description: String) -> Option<String> {
         return Some(description);
     }
     let (code, _) = codes(shared?).next()?;
+    debug_assert!(!AMBIGUOUS.contains(&status), "of {status} the code has to be named: {description}");
     Some(format!("`{code}`: {description}"))
 }
 
@@ -179,6 +183,13 @@ fn field_error(code: &str) -> Option<Value> {
         "query.invalid" => Some(
             json!({ "pointer": "/limit", "code": "out_of_range", "message": "limit is 500, allowed are 1 to 200" }),
         ),
+        "analysis.invalid" => Some(json!({
+            "pointer": "/samples", "code": "out_of_range",
+            "message": "samples are 0, allowed are 1 to 10000000", "allowed": { "min": 1, "max": 10_000_000, "unit": "1" },
+        })),
+        "breakeven.invalid" => Some(json!({
+            "pointer": "/metric", "code": "value", "message": "\"profit\" is no metric",
+        })),
         "inputs.invalid" => Some(json!({
             "pointer": "/inputs/economics/discount_rate", "code": "out_of_range",
             "message": "discount rate is -1, which is out of range; allowed is 0 to 1",

@@ -111,7 +111,8 @@ pub(super) fn answer(answer: CalculateAnswer) -> Result<Run, Problem> {
         (status = 202, description = "Accepted; Location says where to watch", body = RunView),
         (status = 403, description = "another's scenario, or a viewer asks"),
         (status = 409, description = "`calculation.in_motion`: a run of other inputs is in motion; wait for it or cancel it"),
-        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where"),
+        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where; \
+            `analysis.invalid`: the analysis does not fit the scenario; `errors` says where"),
     )
 )]
 async fn calculate(
@@ -153,7 +154,8 @@ pub(super) fn accepted(run: Run) -> Response {
         (status = 202, description = "It takes longer; Location says where to watch", body = RunView),
         (status = 403, description = "another's scenario, or a viewer asks"),
         (status = 409, description = "`calculation.in_motion`: a run of other inputs is in motion; wait for it or cancel it"),
-        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where"),
+        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where; \
+            `analysis.invalid`: the analysis does not fit the scenario; `errors` says where"),
     )
 )]
 async fn calculate_now(
@@ -303,6 +305,7 @@ struct QuickRequest {
     responses(
         (status = 200, description = "The result and its inputs", body = Computed),
         (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where; \
+            `analysis.invalid`: the analysis does not fit the inputs; `errors` says where; \
             `calculation.failed`: the inputs have no result"),
     )
 )]

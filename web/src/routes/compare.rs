@@ -109,7 +109,7 @@ struct Compared {
         })),
         (status = 404, description = "There is no such scenario, or the caller may not see it; `detail` and `errors` \
             say which"),
-        (status = 422, description = "Too few ids, too many, one twice, or one that is no id"),
+        (status = 422, description = "`query.invalid`: too few ids, too many, one twice, or one that is no id"),
     )
 )]
 async fn compare(

@@ -127,7 +127,7 @@ async fn read(State(app): State<App>, _: Caller, InPathway(pathway): InPathway, 
             body = DefaultSetView, example = json!(example())),
         (status = 403, description = "The caller is no administrator"),
         (status = 404, description = "No such process technology, feedstock or country"),
-        (status = 422, description = "An input is missing, wrong or unknown; nothing was stored"),
+        (status = 422, description = "`inputs.invalid`: an input is missing, wrong or unknown; nothing was stored"),
     )
 )]
 async fn replace(

@@ -51,7 +51,7 @@ struct ScenarioCopy {
         (status = 403, description = "The project is another's, or a viewer asks; with `project_id`, a scenario that \
             one may only read can be copied to a project of one's own"),
         (status = 404, description = "No such scenario"),
-        (status = 422, description = "A field is wrong or unknown, or there is no such project"),
+        (status = 422, description = "`body.invalid`: a field is wrong or unknown, or there is no such project"),
     )
 )]
 async fn duplicate(

@@ -20,8 +20,11 @@ use safire_store::{
     streams::{self, Ticket},
 };
 use serde::Serialize;
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use serde_json::{Map, Value, json};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, Ref, RefOr, Schema, Type, extensions::Extensions},
+};
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
@@ -47,6 +50,25 @@ const TICKET: TimeDelta = TimeDelta::seconds(30);
 /// Tells a proxy not to collect before it passes on.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// The body of a stream: text without end.
+struct EventStream;
+
+impl PartialSchema for EventStream {
+    fn schema() -> RefOr<Schema> {
+        let messages = ["EventMessage", "ProgressMessage", "ResetMessage"].map(Ref::from_schema_name);
+        // A keyword of JSON Schema, of which utoipa does not know.
+        let content = Extensions::from_iter([("contentSchema", json!({ "anyOf": messages }))]);
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("Server-sent events, each with a message as JSON in its `data`."))
+            .content_media_type("application/json")
+            .extensions(Some(content))
+            .into()
+    }
+}
+
+impl ToSchema for EventStream {}
+
 /// What happens, as server-sent events.
 ///
 /// Changes of scenarios (`scenario`), how far operations are (`progress_update`), their logs (`log_entry`), their ends
@@ -57,12 +79,13 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 #[utoipa::path(
     get, path = "/events", tag = "live", params(LiveQuery, ("Last-Event-ID" = Option<String>, Header)),
     responses(
-        (status = 200, description = "Events without end, each with `id`, `event` (its type) and `data` (an EventMessage)",
-            content_type = "text/event-stream", body = String,
+        (status = 200, description = "Events without end, each with `id`, `event` (its type) and `data`",
+            content_type = "text/event-stream", body = EventStream,
             example = json!("id: 812-1\nevent: operation_complete\ndata: {\"id\":\"812-1\",\"type\":\"operation_complete\",\"event\":\"calculated\", ...}\n\n")),
         (status = 400, description = "`last_event_id.invalid`: it is not the id of an event; \
             `ticket.invalid`: it is no ticket"),
         (status = 429, description = "`streams.too_many`: the user has ten streams open"),
+        (status = 507, description = ""),
     )
 )]
 async fn events(State(app): State<App>, watcher: Watcher) -> Result<Response, Problem> {

@@ -79,7 +79,6 @@ struct ImportQuery {
         (status = 415, description = "`media_type`: the body is not sent as multipart/form-data"),
         (status = 422, description = "`import.malformed`: it is no table of scenarios; `import.formula`: it has a formula; \
             `import.columns`: its headers are wrong, `errors` says which; `import.empty`: it has no rows"),
-        (status = 507, description = ""),
     )
 )]
 async fn import(

@@ -70,8 +70,10 @@ use crate::{App, Problem, auth::X_API_KEY, document, limits, observe, problem::P
                        X-API-Key. RateLimit and RateLimit-Policy tell what is left of the limits. A plain word of up \
                        to 64 characters in X-Request-Id comes back and names the request in the logs; a traceparent \
                        (W3C) is taken over.",
-        license(name = "MIT")
+        license(name = "MIT", identifier = "MIT")
     ),
+    // Relative to where the description is: whoever serves it is asked.
+    servers((url = "/", description = "The service that serves this description")),
     components(schemas(ProblemBody, EventMessage, ProgressMessage, ResetMessage)),
     tags(
         (name = "auth", description = "Register, sign in, stay signed in, API keys"),

@@ -72,8 +72,8 @@ fn example(code: &str, value: f64, unit: &str) -> serde_json::Value {
             example = json!(example("UCO", 980.0, "USD/t"))),
         (status = 403, description = "The caller is no administrator"),
         (status = 404, description = "No such feedstock"),
-        (status = 409, description = "No default set has it"),
-        (status = 422, description = "The price or the country is wrong; nothing was changed"),
+        (status = 409, description = "`price.unused`: no default set has it"),
+        (status = 422, description = "`inputs.invalid`: the price or the country is wrong; nothing was changed"),
     )
 )]
 async fn of_feedstock(
@@ -100,8 +100,8 @@ async fn of_feedstock(
             example = json!(example("hydrogen", 4.8, "USD/kg"))),
         (status = 403, description = "The caller is no administrator"),
         (status = 404, description = "No such utility"),
-        (status = 409, description = "No default set has it"),
-        (status = 422, description = "The price or the country is wrong; nothing was changed"),
+        (status = 409, description = "`price.unused`: no default set has it"),
+        (status = 422, description = "`inputs.invalid`: the price or the country is wrong; nothing was changed"),
     )
 )]
 async fn of_utility(
@@ -128,8 +128,8 @@ async fn of_utility(
             example = json!(example("jet", 2850.0, "USD/t"))),
         (status = 403, description = "The caller is no administrator"),
         (status = 404, description = "No such product"),
-        (status = 409, description = "No default set has it"),
-        (status = 422, description = "The price or the country is wrong; nothing was changed"),
+        (status = 409, description = "`price.unused`: no default set has it"),
+        (status = 422, description = "`inputs.invalid`: the price or the country is wrong; nothing was changed"),
     )
 )]
 async fn of_product(

@@ -24,6 +24,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     post, path = "/scenarios/{id}/runs/{run_id}/retry", tag = "calculation",
     params(("id" = ScenarioId, Path), ("run_id" = RunId, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses(
+        (status = 200, description = "Sent again with the same key: the run that it began has ended; Location says where",
+            body = RunView, headers(("Location"))),
         (status = 202, description = "The new run, accepted; Location says where to watch", body = RunView,
             headers(("Location"), ("Retry-After"))),
         (status = 403, description = "another's scenario, or a viewer asks"),

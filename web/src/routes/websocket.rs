@@ -60,6 +60,7 @@ const SUBSCRIPTIONS: usize = 100;
             `ticket.invalid`: it is no ticket"),
         (status = 403, description = "`origin.refused`: a page of that origin may not"),
         (status = 429, description = "`streams.too_many`: the user has ten streams open"),
+        (status = 507, description = ""),
     )
 )]
 async fn websocket(
@@ -84,6 +85,7 @@ async fn websocket(
             `ticket.invalid`: it is no ticket"),
         (status = 403, description = "`origin.refused`: a page of that origin may not"),
         (status = 429, description = "`streams.too_many`: the user has ten streams open"),
+        (status = 507, description = ""),
     )
 )]
 async fn websocket_alerts(
