@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Throw-away PostgreSQL and Redis for one command; sourced by ./test. Prometheus and sqlite3, which tests
+# Throw-away PostgreSQL and Redis for one command; sourced by ./test. Prometheus, sqlite3, curl and jq, which tests
 # use themselves, are installed.
 #
 #   services_up           starts what DATABASE_URL and REDIS_URL do not name, and exports both
@@ -23,6 +23,8 @@ services_up() {
   [[ -n ${REDIS_URL:-} ]] || command -v redis-server >/dev/null || missing+=(redis-server)
   command -v promtool >/dev/null && command -v prometheus >/dev/null || missing+=(prometheus)
   command -v sqlite3 >/dev/null || missing+=(sqlite3)
+  command -v curl >/dev/null || missing+=(curl)
+  command -v jq >/dev/null || missing+=(jq)
   ((${#missing[@]} == 0)) || services_install "${missing[@]}"
 
   [[ -n ${DATABASE_URL:-} && -n ${REDIS_URL:-} ]] && return

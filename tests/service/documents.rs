@@ -1,0 +1,80 @@
+//! The documents: their tables are tables, their list of codes is the service's own, and their examples run.
+
+use std::collections::BTreeSet;
+
+use safire_test_support::{TestDatabase, on_both_engines};
+
+use crate::{
+    app::TestApp,
+    contract::codes,
+    description::document,
+    examples,
+    markdown::{Document, documents, tables, words},
+};
+
+/// Everything that people read.
+const ALL: [&str; 3] = ["", "docs", "docs/adr"];
+
+/// A code that no operation has: the path has no such method.
+const OF_NO_OPERATION: (u16, &str) = (405, "method");
+
+/// The statuses of errors, each with its codes, as the description has them.
+fn described() -> BTreeSet<(u16, String)> {
+    let statuses = codes(&document()).into_values().flatten();
+    let all = statuses.flat_map(|(status, codes)| codes.into_iter().map(move |code| (status, code)));
+    all.chain([(OF_NO_OPERATION.0, OF_NO_OPERATION.1.to_owned())]).collect()
+}
+
+#[test]
+fn every_table_of_the_documents_is_one() {
+    let broken = |document: Document| Some(format!("{}:{}", document.name, document.tables().err()?));
+    let broken: Vec<_> = documents(&ALL).into_iter().filter_map(broken).collect();
+    assert!(broken.is_empty(), "no headings with a rule below them, or another number of cells: {broken:?}");
+    let lines = |text: &'static str| (1..).zip(text.lines()).collect::<Vec<_>>();
+    assert_eq!(tables(&lines("| a | b |\n|---|---|\n| `\\|` | d |")).map(|tables| tables.len()), Ok(1));
+    for (wrong, line) in [("| a |\n\n|---|", 1), ("| a |\n|---|\n\n| b |", 4), ("| a |\n|---|\n| b | c |", 3)] {
+        assert_eq!(tables(&lines(wrong)).err(), Some(line), "{wrong}");
+    }
+}
+
+#[test]
+fn the_table_of_codes_is_that_of_the_service() {
+    let api = Document::of("docs/api.md");
+    let tables = tables(&api.section("## Errors")).expect("a table");
+    let mut told = BTreeSet::new();
+    for (line, row) in tables.iter().flatten().skip(2) {
+        let [status, codes, ..] = row.as_slice() else { panic!("docs/api.md:{line}: no status and codes") };
+        let status = status.parse().unwrap_or_else(|_| panic!("docs/api.md:{line}: {status} is not one status"));
+        told.extend(words(codes).map(|code| (status, code.to_owned())));
+    }
+    let described = described();
+    let missing: Vec<_> = described.difference(&told).collect();
+    assert!(missing.is_empty(), "add to the table under Errors in docs/api.md: {missing:?}");
+    let invented: Vec<_> = told.difference(&described).collect();
+    assert!(
+        invented.is_empty(),
+        "take out of the table under Errors in docs/api.md, the service has none: {invented:?}"
+    );
+}
+
+/// A new database on the same engine.
+async fn another(database: &TestDatabase) -> TestDatabase {
+    match database.url().starts_with("sqlite") {
+        true => TestDatabase::sqlite(),
+        false => TestDatabase::postgres().await,
+    }
+}
+
+on_both_engines! {
+    async fn every_example_of_the_documents_runs_and_answers_as_it_is_written(database: &TestDatabase) {
+        let mut wrong = Vec::new();
+        for document in documents(&["docs"]).into_iter().chain([Document::of("README.md")]) {
+            let own = another(database).await;
+            let app = TestApp::start(&own).await;
+            let base = format!("http://{}", app.service().address());
+            wrong.extend(examples::run(&document, &base).await);
+            app.drain().await;
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    }
+}
