@@ -2,13 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    fmt,
+    sync::{Arc, LazyLock, Mutex},
     time::{Duration, Instant},
 };
 
 use futures::future::{join_all, select_all};
 use safire_actors::{
-    Context, Faults, Settings, System, Unavailable, cache,
+    Context, Faults, Origin, Settings, System, Unavailable, cache,
     calculations::{self, Compute, base_analysis},
     database::{self, DatabaseError, Keep},
     events::Subscription,
@@ -23,6 +24,7 @@ use safire_domain::{
     event::{Filter, Viewer},
     lifecycle::RunState,
     run::{Run, base},
+    trace::{SpanId, TraceId, Traceparent},
     user::Access,
 };
 use safire_store::{
@@ -34,6 +36,17 @@ use safire_store::{
 };
 use safire_test_support::{TestDatabase, analyst, now, on_both_engines, project, scenario};
 use tokio_util::sync::CancellationToken;
+use tracing::{
+    Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id},
+    subscriber::set_global_default,
+};
+use tracing_subscriber::{
+    Layer,
+    layer::{self, SubscriberExt},
+    registry,
+};
 
 /// Panics at a point as often as it was armed, and counts who came by.
 #[derive(Default)]
@@ -65,6 +78,42 @@ impl Faults for Traps {
             armed
         });
         assert!(!armed, "a trap at {point}");
+    }
+}
+
+/// The jobs of the database, counted by the span of what caused them: others have jobs of their own at the same time.
+#[derive(Clone, Default)]
+struct Jobs(Arc<Mutex<HashMap<String, u32>>>);
+
+impl Jobs {
+    /// Those of this process, from the first call on.
+    fn counted() -> &'static Self {
+        static COUNTED: LazyLock<Jobs> = LazyLock::new(|| {
+            let jobs = Jobs::default();
+            set_global_default(registry().with(jobs.clone())).expect("nobody else listens");
+            jobs
+        });
+        &COUNTED
+    }
+
+    fn caused_by(&self, span: SpanId) -> u32 {
+        self.0.lock().unwrap().get(&span.to_string()).copied().unwrap_or_default()
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Jobs {
+    fn on_new_span(&self, span: &Attributes<'_>, _: &Id, _: layer::Context<'_, S>) {
+        if span.metadata().name() == "database" {
+            span.record(&mut self.clone());
+        }
+    }
+}
+
+impl Visit for Jobs {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "parent_id" {
+            *self.0.lock().unwrap().entry(format!("{value:?}")).or_default() += 1;
+        }
     }
 }
 
@@ -212,16 +261,15 @@ on_both_engines! {
 
     async fn accepting_a_calculation_is_one_job_of_the_database(database: &TestDatabase) {
         let bench = Bench::start(database).await;
-        let mut jobs = Vec::new();
+        let jobs = Jobs::counted();
         for _ in 0..10 {
             let scenario = bench.scenario(10_000.0).await;
-            let before = bench.traps.passed("database");
-            let run = bench.calculate(scenario).await;
-            jobs.push(bench.traps.passed("database") - before);
+            let id = scenario.uuid();
+            let request = Traceparent { trace: TraceId::of(id), span: SpanId::of(id, 0), is_sampled: true };
+            let run = Origin::new(None, request).scope(bench.calculate(scenario)).await;
             bench.reaches(scenario, run, RunState::Succeeded).await;
+            assert_eq!(jobs.caused_by(request.span), 1);
         }
-        // Others have jobs of their own now and then, which are counted, too.
-        assert_eq!(jobs.iter().min(), Some(&1), "{jobs:?}");
     }
 
     async fn a_panic_in_a_calculation_fails_that_run_only(database: &TestDatabase) {
