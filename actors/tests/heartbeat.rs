@@ -21,8 +21,8 @@ use safire_store::{
 use safire_test_support::{TestDatabase, analyst, now, project, scenario};
 use tokio::runtime;
 
-const LEASE: Duration = Duration::from_secs(3);
-const BUSY: Duration = Duration::from_secs(6);
+const LEASE: Duration = Duration::from_secs(6);
+const BUSY: Duration = Duration::from_secs(12);
 const CONNECTIONS: usize = 2;
 
 fn settings(database: &TestDatabase) -> Settings {

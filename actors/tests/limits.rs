@@ -1,6 +1,9 @@
 //! Rate limits that are shared through Redis, on the server that `REDIS_URL` names.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
 use futures::future::join_all;
 use redis::{AsyncCommands, aio::MultiplexedConnection};
@@ -32,20 +35,21 @@ async fn connection() -> MultiplexedConnection {
 async fn redis_decides_like_the_process_alone() {
     let rule = rule(5, Duration::from_secs(60));
     let (shared, alone) = (store(), RateLimit::new(rule, None));
-    let subject = somebody();
+    let (subject, begun) = (somebody(), Instant::now());
     for _ in 0..7 {
         let there = shared.take(&rule, subject).await.unwrap();
         let here = alone.take(subject).await;
         assert_eq!((there.allowed, there.remaining), (here.allowed, here.remaining));
-        let seconds = |wait: Duration| wait.as_secs_f64().ceil();
-        assert_eq!(seconds(there.retry_after), seconds(here.retry_after));
+        let apart = there.retry_after.abs_diff(here.retry_after);
+        // They were asked one after the other.
+        assert!(apart <= begun.elapsed() + Duration::from_secs(1), "{there:?}, {here:?}");
     }
     assert!(shared.take(&rule, somebody()).await.unwrap().allowed);
 }
 
 #[tokio::test]
 async fn one_more_is_allowed_after_the_wait_that_was_told() {
-    let rule = rule(3, Duration::from_millis(600));
+    let rule = rule(3, Duration::from_secs(6));
     let (store, subject) = (store(), somebody());
     let refused = loop {
         let decision = store.take(&rule, subject).await.unwrap();
@@ -53,7 +57,7 @@ async fn one_more_is_allowed_after_the_wait_that_was_told() {
             break decision;
         }
     };
-    assert!(refused.retry_after <= Duration::from_millis(200), "{refused:?}");
+    assert!(refused.retry_after <= Duration::from_secs(2), "{refused:?}");
     tokio::time::sleep(refused.retry_after + Duration::from_millis(2)).await;
     assert!(store.take(&rule, subject).await.unwrap().allowed);
 }

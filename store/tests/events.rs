@@ -19,7 +19,7 @@ use safire_store::{
     runs::{self, Accepted, Ask, Assignment, Lease, Request},
     scenarios, users, zones,
 };
-use safire_test_support::{TestDatabase, analyst, now, on_both_engines, project, scenario, zone};
+use safire_test_support::{PATIENCE, TestDatabase, analyst, now, on_both_engines, project, scenario, zone};
 
 const NOWHERE: Place = Place { tx: 0, n: 0 };
 
@@ -63,7 +63,7 @@ async fn all_after(c: &mut Connection, access: Option<Access>, place: Place) -> 
         if !batch.held_back {
             return batch.events;
         }
-        assert!(begun.elapsed() < Duration::from_secs(20), "events are held back for ever");
+        assert!(begun.elapsed() < PATIENCE, "events are held back for ever");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -9,11 +9,10 @@ use safire::{
 };
 use safire_actors::calculations::{Compute, base_analysis};
 use safire_test_support::TestDatabase;
+pub use safire_test_support::{BUSY, PATIENCE};
 use tempfile::TempDir;
 
-pub use crate::client::{
-    Answer, Client, PASSWORD, PATIENCE, eventually, first_error, form, id, of_capacity, with_an_id,
-};
+pub use crate::client::{Answer, Client, PASSWORD, eventually, first_error, form, id, of_capacity, with_an_id};
 
 pub const SECRET: &str = "a key that only the tests of Safire know";
 pub const ADMIN: (&str, &str) = ("admin@safire.local", "the administrator's password");
@@ -58,6 +57,8 @@ impl TestApp {
         let mut config = Config { data_dir: files.path().to_owned(), ..Config::default() };
         config.database.url = SecretUrl::from(database.url().to_owned());
         config.database.connections = 4;
+        // What a test asks is answered, however busy the machine is.
+        config.database.acquire_timeout_ms = PATIENCE.as_millis() as u64 / 4;
         config.http.port = 0;
         config.metrics.port = 0;
         config.calculations.threads = 2;

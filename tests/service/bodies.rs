@@ -1,7 +1,5 @@
 //! Bodies that are no JSON, not the JSON that is wanted, or too much of it.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use safire_test_support::on_both_engines;
 use serde_json::json;
@@ -12,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    app::{Answer, Client, TestApp, first_error},
+    app::{Answer, Client, PATIENCE, TestApp, first_error},
     refusals::{CODES, doors, everything, inputs_with, owner},
 };
 
@@ -145,7 +143,11 @@ on_both_engines! {
     }
 
     async fn a_body_over_the_limit_that_does_not_say_its_length_is_refused(database: &TestDatabase) {
-        let app = TestApp::with(database, |config, _| config.http.body_limit_bytes = LIMIT).await;
+        let app = TestApp::with(database, |config, _| {
+            config.http.body_limit_bytes = LIMIT;
+            config.http.body_timeout_ms = 2 * PATIENCE.as_millis() as u64;
+        })
+        .await;
         let ana = app.register().await;
         let address = app.service().address();
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -160,8 +162,8 @@ on_both_engines! {
         }
         let mut answer = [0; 12];
         // It sends no more, and does not say so either.
-        let read = timeout(Duration::from_secs(5), stream.read_exact(&mut answer)).await;
-        read.expect("an answer within 5 s").unwrap();
+        let read = timeout(PATIENCE, stream.read_exact(&mut answer)).await;
+        read.expect("an answer before the time of the body is over").unwrap();
         assert_eq!(&answer, b"HTTP/1.1 413");
         app.stop().await;
     }

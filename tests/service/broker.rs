@@ -8,7 +8,7 @@ use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
 };
-use safire_test_support::{KAFKA_PATIENCE as PATIENCE, TestDatabase, TestKafka};
+use safire_test_support::{PATIENCE, TestDatabase, TestKafka};
 use sqlx::Connection;
 use tokio::time::Instant;
 

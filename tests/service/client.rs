@@ -10,13 +10,10 @@ use reqwest::{
     header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH},
 };
 use safire_domain::ScenarioId;
-use safire_test_support::now;
+use safire_test_support::{PATIENCE, now};
 use serde_json::{Value, json};
 
 use crate::contract::Served;
-
-/// The longest that a test waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The password of everybody who registers.
 pub const PASSWORD: &str = "correct horse battery";

@@ -75,8 +75,8 @@ on_both_engines! {
 
     async fn an_idle_connection_of_either_protocol_ends_though_it_answers_pings(database: &TestDatabase) {
         let app = TestApp::with(database, |config, _| {
-            config.http.header_timeout_ms = 200;
-            config.http.idle_timeout_ms = 1000;
+            config.http.header_timeout_ms = 1000;
+            config.http.idle_timeout_ms = 3000;
         })
         .await;
         let mut first = connect(&app, 1).await;
@@ -94,7 +94,11 @@ on_both_engines! {
     }
 
     async fn a_flood_of_silent_connections_of_one_client_leaves_room_for_others(database: &TestDatabase) {
-        let app = TestApp::with(database, |config, _| config.http.max_connections_per_address = 50).await;
+        let app = TestApp::with(database, |config, _| {
+            config.http.header_timeout_ms = 10 * PATIENCE.as_millis() as u64;
+            config.http.max_connections_per_address = 50;
+        })
+        .await;
         let mut flood = Vec::new();
         for _ in 0..200 {
             flood.push(connect(&app, 1).await);

@@ -27,7 +27,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::app::{Answer, Client, TestApp, eventually, id};
+use crate::app::{Answer, BUSY, Client, PATIENCE, TestApp, eventually, id};
 
 /// The engine, but it waits: for the gate up to a capacity of 100,000 t/yr, above that for ever.
 fn gated(gate: &Arc<AtomicBool>) -> Arc<Compute> {
@@ -105,7 +105,7 @@ on_both_engines! {
         let begun = Instant::now();
         gate.store(true, Ordering::Relaxed);
         let ended = app.drain().await;
-        assert!(begun.elapsed() < Duration::from_secs(10), "the drain took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(1) + BUSY, "the drain took {:?}", begun.elapsed());
         assert_eq!(ended.handed_back, Some(4));
         for motion in &mut finishing {
             let answer = motion.answer().await.is(200);
@@ -165,7 +165,11 @@ on_both_engines! {
 
     async fn what_was_accepted_finishes_before_the_actors_stop(database: &TestDatabase) {
         let gate = Arc::new(AtomicBool::new(false));
-        let app = TestApp::with(database, |_, parts| parts.compute = gated(&gate)).await;
+        let app = TestApp::with(database, |config, parts| {
+            config.shutdown.drain_s = PATIENCE.as_secs();
+            parts.compute = gated(&gate);
+        })
+        .await;
         let ana = app.register().await;
         let body = json!({
             "process": "HEFA", "feedstock": "UCO", "country": "USA", "inputs": crate::app::of_capacity(FINISHES),
@@ -186,8 +190,8 @@ on_both_engines! {
             answer.map_or(Ok(()), |answer| Err(answer.status))
         })
         .await;
-        // Nothing else is in motion, and there are five seconds: the drain waits for what it let in.
-        let early = timeout(Duration::from_secs(3), &mut drained).await;
+        // Nothing else is in motion, and there is time: the drain waits for what it let in.
+        let early = timeout(Duration::from_secs(2), &mut drained).await;
         gate.store(true, Ordering::Relaxed);
         quick.await.unwrap().is(200);
         assert!(early.is_err(), "the drain ended before its last request");
@@ -222,7 +226,7 @@ on_both_engines! {
     }
 
     async fn requests_that_keep_coming_do_not_hold_up_the_drain(database: &TestDatabase) {
-        let app = TestApp::start(database).await;
+        let app = TestApp::with(database, |config, _| config.shutdown.drain_s = 3 * BUSY.as_secs()).await;
         let ana = app.register().await;
         let scenario = ana.plant(1000.0).await;
         let stop = Arc::new(AtomicBool::new(false));
@@ -249,7 +253,7 @@ on_both_engines! {
         ana.reaches(&scenario, "succeeded").await;
         let begun = Instant::now();
         app.stop().await;
-        assert!(begun.elapsed() < Duration::from_secs(4), "the drain took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < 2 * BUSY, "the drain took {:?}", begun.elapsed());
         stop.store(true, Ordering::Relaxed);
         for client in join_all(busy).await {
             assert!(client.unwrap() > 0);

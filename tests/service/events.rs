@@ -11,7 +11,7 @@ use safire_test_support::{TestDatabase, TestRedis, now, on_both_engines};
 use serde_json::json;
 
 use crate::{
-    app::{ENDLESS, PANICS, PASSWORD, TestApp, of_capacity},
+    app::{BUSY, ENDLESS, PANICS, PASSWORD, PATIENCE, TestApp, of_capacity},
     live::{Sse, Told},
     users::{make_member, make_zone},
 };
@@ -125,11 +125,16 @@ on_both_engines! {
         // Who leaves the zone is told no more, within the time that a stream takes to look.
         make_zone(&admin, "south").await;
         admin.post(&format!("/users/{mate_id}/transfer"), json!({ "zone_id": "south" })).await.is(200);
-        tokio::time::sleep(NOTICED).await;
         let (mates, owners) = (2, 0);
-        let last = owner.scenario(&project, of_capacity(1000.0)).await;
-        all[owners].until(&last).await;
-        assert!(!all[mates].has_been_told(&last).await, "somebody outside is told");
+        let begun = Instant::now();
+        loop {
+            let last = owner.scenario(&project, of_capacity(1000.0)).await;
+            all[owners].until(&last).await;
+            if !all[mates].has_been_told(&last).await {
+                break;
+            }
+            assert!(begun.elapsed() < NOTICED + BUSY, "somebody outside is told");
+        }
         app.stop().await;
     }
 
@@ -212,19 +217,19 @@ on_both_engines! {
         for sse in &mut of_session {
             sse.ends().await;
         }
-        assert!(begun.elapsed() < NOTICED, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < NOTICED + BUSY, "{:?}", begun.elapsed());
 
         let again = signed_in(&app.anonymous().post("/auth/login", login).await.is(200));
         let begun = Instant::now();
         again.delete(&format!("/auth/keys/{}", key["id"].as_str().unwrap())).await.is(204);
         of_key.ends().await;
-        assert!(begun.elapsed() < NOTICED, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < NOTICED + BUSY, "{:?}", begun.elapsed());
 
         let mut of_token = Sse::open(&again, "/events").await;
         clock.advance(TimeDelta::minutes(31));
         let begun = Instant::now();
         of_token.ends().await;
-        assert!(begun.elapsed() < NOTICED, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < NOTICED + BUSY, "{:?}", begun.elapsed());
         app.stop().await;
     }
 
@@ -247,7 +252,7 @@ on_both_engines! {
     }
 
     async fn a_drain_ends_streams_at_once(database: &TestDatabase) {
-        let app = TestApp::start(database).await;
+        let app = TestApp::with(database, |config, _| config.shutdown.drain_s = PATIENCE.as_secs()).await;
         let ana = app.register().await;
         let mut all = [Sse::open(&ana, "/events").await, Sse::open(&ana, "/events").await];
         let begun = Instant::now();
@@ -256,7 +261,7 @@ on_both_engines! {
             sse.ends().await;
         }
         stopped.await.unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < BUSY, "{:?}", begun.elapsed());
     }
 
     async fn proxies_and_compression_hold_nothing_back(database: &TestDatabase) {

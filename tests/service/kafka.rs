@@ -8,7 +8,7 @@ use rdkafka::{
     message::{BorrowedMessage, Headers},
 };
 use safire_domain::trace::Traceparent;
-use safire_test_support::{KAFKA_PATIENCE as PATIENCE, TestKafka, on_both_engines};
+use safire_test_support::{PATIENCE, TestKafka, on_both_engines};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

@@ -255,14 +255,14 @@ on_both_engines! {
         let account = |email: &str| json!({ "email": email, "name": "Ana", "password": ADMIN.1 });
         refused(app.anonymous().post("/auth/register", account("a@example.com")).await, 3600);
         let (served, ()) = tokio::join!(load(1500), async { later(300).await; redis.stop() });
-        assert!(served > 20, "{served} requests in all");
+        assert!(served > 8, "{served} requests in all");
         // This process counts by itself now, from the beginning.
         app.anonymous().post("/auth/register", account("a@example.com")).await.is(201);
         refused(app.anonymous().post("/auth/register", account("b@example.com")).await, 3600);
         redis.cont();
         load(1200).await;
         let (served, ()) = tokio::join!(load(1500), async { later(300).await; redis.kill() });
-        assert!(served > 20, "{served} requests in all");
+        assert!(served > 8, "{served} requests in all");
         refused(app.anonymous().post("/auth/register", account("c@example.com")).await, 3600);
         redis.restart();
         // The new Redis knows of no registration; this process does.

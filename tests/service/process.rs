@@ -46,6 +46,7 @@ impl Server {
         let mut command = safire(files.path());
         command
             .args(["--port", "0", "--set", "metrics.port=0", "--set", "auth.argon2_memory_kib=64"])
+            .args(["--set", "database.acquire_timeout_ms=15000"])
             .args(arguments)
             .env("DATABASE_URL", database.url());
         command
@@ -91,7 +92,7 @@ impl Server {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return (status, begun.elapsed());
             }
-            assert!(begun.elapsed() < Duration::from_secs(40), "it does not end: {:?}", self.log);
+            assert!(begun.elapsed() < PATIENCE, "it does not end: {:?}", self.log);
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -267,7 +268,7 @@ async fn ends(ana: &Client, at: &str) -> Value {
         if scenario["status"] != "calculating" {
             return scenario;
         }
-        assert!(begun.elapsed() < Duration::from_secs(40), "still {scenario}");
+        assert!(begun.elapsed() < PATIENCE, "still {scenario}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

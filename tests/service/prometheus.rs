@@ -8,7 +8,7 @@ use std::{
 };
 
 use safire::config::SecretUrl;
-use safire_test_support::{TestDatabase, TestRedis, free_port};
+use safire_test_support::{PATIENCE, TestDatabase, TestRedis, free_port};
 use safire_web::thresholds::{POOL_CRITICAL, POOL_WARNING, REDIS_MEMORY_WARNING};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -80,7 +80,7 @@ impl Prometheus {
         let begun = Instant::now();
         while self.fires(name).await != Some(firing) {
             let log = fs::read_to_string(self.files.path().join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < Duration::from_secs(60), "{name}: never firing = {firing}: {log}");
+            assert!(begun.elapsed() < 2 * PATIENCE, "{name}: never firing = {firing}: {log}");
             meanwhile().await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -22,7 +22,7 @@ use safire_actors::{
     supervisor::Policy,
 };
 use safire_domain::clock::SystemClock;
-use safire_test_support::TestDatabase;
+use safire_test_support::{BUSY, PATIENCE, TestDatabase};
 
 const TTL: Duration = Duration::from_secs(3600);
 
@@ -73,7 +73,7 @@ impl Replica {
     async fn start(redis: Option<RedisSettings>) -> Self {
         let files = TestDatabase::sqlite();
         files.prepared().await;
-        let deadline = Duration::from_secs(5);
+        let deadline = PATIENCE;
         let settings = Settings {
             database: database::Settings {
                 target: files.target(),
@@ -128,7 +128,7 @@ impl Replica {
     async fn read(&self, key: &str, otherwise: &str) -> String {
         let begun = Instant::now();
         let value = self.cache.get_or_load(key, TTL, || self.gives(otherwise)).await.expect("answers").expect("loads");
-        assert!(begun.elapsed() < Duration::from_secs(1), "answered after {:?}", begun.elapsed());
+        assert!(begun.elapsed() < BUSY, "answered after {:?}", begun.elapsed());
         String::from_utf8(value.to_vec()).expect("text")
     }
 
@@ -173,7 +173,7 @@ fn dict(pairs: &[(&str, &str)]) -> Dict {
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "never {what}");
+        assert!(begun.elapsed() < PATIENCE, "never {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

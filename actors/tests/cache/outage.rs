@@ -19,7 +19,7 @@ fn readers(replica: &Arc<Replica>) -> (Arc<AtomicU32>, Vec<tokio::task::JoinHand
                 if reads % 7 == 0 {
                     let begun = Instant::now();
                     replica.cache.invalidate(key).await.expect("answers");
-                    assert!(begun.elapsed() < Duration::from_secs(1), "invalidated after {:?}", begun.elapsed());
+                    assert!(begun.elapsed() < BUSY, "invalidated after {:?}", begun.elapsed());
                 }
                 reads += 1;
                 tokio::task::yield_now().await;
@@ -82,12 +82,14 @@ async fn a_redis_that_is_not_there_costs_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_accepts_and_never_answers_slows_nobody() {
     let replica = Replica::toward(&tarpit().await, LOCAL_TTL).await;
+    let begun = Instant::now();
     for n in 0..100 {
-        let (key, begun) = (format!("key-{n}"), Instant::now());
+        let key = format!("key-{n}");
         assert_eq!(replica.read(&key, &key).await, key);
         replica.cache.invalidate(key).await.unwrap();
-        assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
     }
+    // Had each read waited for Redis, and each invalidation, it would be forty seconds.
+    assert!(begun.elapsed() < 2 * BUSY, "{:?}", begun.elapsed());
     assert!(replica.cache.health().is_degraded());
 }
 
@@ -130,7 +132,7 @@ async fn what_redis_could_not_be_told_outlives_the_actor() {
     redis.cont();
     let begun = Instant::now();
     while replica.cache.stats().await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(5), "it is not restarted");
+        assert!(begun.elapsed() < PATIENCE, "it is not restarted");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(replica.read("key", "new").await, "new");
@@ -171,7 +173,7 @@ async fn garbage_in_redis_is_a_miss_and_is_replaced() {
         eventually("replaced", || redis.command("TYPE safire:key") == ["string"]).await;
         let begun = Instant::now();
         while other.cache.get("key").await.unwrap().is_none_or(|value| value != "value") {
-            assert!(begun.elapsed() < Duration::from_secs(5), "{garbage}: is not replaced");
+            assert!(begun.elapsed() < PATIENCE, "{garbage}: is not replaced");
         }
     }
 }

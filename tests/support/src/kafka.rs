@@ -1,10 +1,7 @@
 //! A broker that speaks Kafka's protocol and that one test has to itself: librdkafka's own, in this process, or
 //! nisshi, a server, where `SAFIRE_NISSHI` names its program.
 
-use std::{
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::process::{Child, Command, Stdio};
 
 use rdkafka::{
     ClientConfig,
@@ -16,16 +13,13 @@ use rdkafka::{
     producer::{DefaultProducerContext, FutureProducer, FutureRecord},
 };
 
-use crate::free_port;
+use crate::{PATIENCE, free_port};
 
 /// The topics of the service.
 const TOPICS: [&str; 4] = ["safire.scenarios", "safire.prices", "safire.alerts", "safire.dead-letters"];
 
 /// Partitions of each.
 const PARTITIONS: i32 = 3;
-
-/// The longest that the broker may take: a group needs some seconds to come together.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A broker with the service's topics; gone when dropped.
 pub struct TestKafka {

@@ -6,13 +6,15 @@ mod fixtures;
 mod kafka;
 mod postgres;
 mod redis;
+mod time;
 
 pub use database::TestDatabase;
 pub use dose::{dose, full};
 pub use fixtures::{analyst, now, project, scenario, zone};
-pub use kafka::{KafkaSender, PATIENCE as KAFKA_PATIENCE, TestKafka};
+pub use kafka::{KafkaSender, TestKafka};
 pub use postgres::{Ending, TestPostgres};
 pub use redis::{TestRedis, free_port};
+pub use time::{BUSY, PATIENCE};
 
 /// Makes each test two: one on SQLite, one on PostgreSQL. The PostgreSQL server is the one that
 /// `DATABASE_URL` names; without it the test fails.

@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::redis::free_port;
+use crate::{PATIENCE, redis::free_port};
 
 /// A server on a port of its own; gone when dropped.
 ///
@@ -33,9 +33,6 @@ pub enum Ending {
     /// It ends at once and recovers at its next start.
     Immediate,
 }
-
-/// How long the server may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 impl TestPostgres {
     /// A new, empty server.

@@ -3,12 +3,21 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixListener},
+    },
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
+
+use crate::PATIENCE;
 
 /// A server on a port of its own; gone when dropped.
 pub struct TestRedis {
@@ -16,9 +25,6 @@ pub struct TestRedis {
     files: TempDir,
     server: Option<Child>,
 }
-
-/// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 impl TestRedis {
     /// A new, empty server.
@@ -152,14 +158,24 @@ fn read_answer(reader: &mut impl BufRead, lines: &mut Vec<String>) -> std::io::R
     Ok(())
 }
 
-/// A port that nobody listens on, below those that the system gives to clients.
+/// A port that nobody listens on, below those that the system gives to clients; no other test is given it while this
+/// process lives.
 pub fn free_port() -> u16 {
     static GUESSES: AtomicU32 = AtomicU32::new(0);
+    static RESERVED: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     loop {
         let guess = std::process::id().wrapping_mul(7919).wrapping_add(GUESSES.fetch_add(1, Ordering::Relaxed));
         let port = 12_000 + u16::try_from(guess % 8000).expect("below 8000");
+        let Some(reserved) = reserve(port) else { continue };
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            RESERVED.lock().expect("no panic").push(reserved);
             return port;
         }
     }
+}
+
+/// A name for the port that one process has at a time, and that is free when it ends.
+fn reserve(port: u16) -> Option<UnixListener> {
+    let name = SocketAddr::from_abstract_name(format!("safire-test-port-{port}")).expect("a name");
+    UnixListener::bind_addr(&name).ok()
 }
