@@ -128,7 +128,7 @@ impl<B: Body + Unpin> Body for Progressing<B> {
 mod tests {
     use super::*;
 
-    const LIMIT: Silence = Silence { first: Duration::from_millis(50), idle: Duration::from_millis(200) };
+    const LIMIT: Silence = Silence { first: Duration::from_millis(50), idle: Duration::from_secs(1) };
 
     /// Time from the acceptance until the connection was silent for too long.
     async fn until_silent(activity: &Activity) -> Duration {

@@ -24,7 +24,7 @@ use crate::{
     driver::Hand,
     history::percentile,
     server::{PATIENCE, Place, Server},
-    world::{World, dose, full},
+    world::{World, dose, full, promised},
 };
 
 /// Whoever edits scenarios, so that there is something to publish.
@@ -291,7 +291,7 @@ async fn outlasts_an_outage(world: World) {
     let mut took = edit_until(&ana, &plants, begun + away / 2).await;
     server.signal("TERM");
     let (status, stopping) = server.end().await;
-    assert!(status.success() && stopping <= Duration::from_secs(30), "{status} after {stopping:?}");
+    assert!(status.success() && stopping <= promised(Duration::from_secs(30)), "{status} after {stopping:?}");
     server = world.start(&place).await;
     took.extend(edit_until(&ana, &plants, begun + away).await);
     let outbox = world.count(UNPUBLISHED).await;
@@ -304,7 +304,7 @@ async fn outlasts_an_outage(world: World) {
     server.signal("TERM");
     assert!(server.end().await.0.success());
     let (edits, p99) = (took.len(), percentile(&mut took, 0.99));
-    assert!(p99 < Duration::from_secs(1), "requests waited for the broker: p99 {p99:?}");
+    assert!(p99 < promised(Duration::from_secs(1)), "requests waited for the broker: p99 {p99:?}");
     eprintln!("{}: away {away:?}: {edits} edits, p99 {p99:?}; stopped in {stopping:?}", world.name);
     eprintln!("  outbox {outbox}, empty {emptied:?} after the return; {events} events, {copies} copies");
 }

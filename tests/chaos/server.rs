@@ -8,10 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use safire_test_support::PATIENCE;
 use safire_test_support::free_port;
-
-/// The longest that anything may take that has to happen.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A place for a server: its port, which stays the same over its lives, and how it is started.
 pub struct Place {

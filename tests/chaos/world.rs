@@ -12,7 +12,7 @@ use safire::{
     service::{Parts, Service},
 };
 use safire_test_support::{TestPostgres, TestRedis};
-pub use safire_test_support::{dose, full};
+pub use safire_test_support::{dose, full, promised};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -4,15 +4,16 @@ use std::{path::Path, process::Command};
 
 use safire_test_support::{TestDatabase, on_both_engines};
 
-use crate::{app::TestApp, calculation::assert_worked_case};
-
-const DOCUMENTED: &str = include_str!("../../docs/deployment.md");
+use crate::{app::TestApp, calculation::assert_worked_case, markdown::Document};
 
 /// Runs the documented block of commands that has these words in it, on other places than it names.
 fn documented(words: &str, url: &str, data: &Path, backup: &Path) {
-    let mut blocks = DOCUMENTED.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next());
-    let block = blocks.find(|block| block.contains(words)).unwrap_or_else(|| panic!("{words} is not documented"));
-    let script = block.replace("/var/lib/safire", &data.display().to_string());
+    let blocks = Document::of("docs/deployment.md").blocks();
+    let block = blocks.into_iter().find(|block| block.language == "sh" && block.text.contains(words));
+    let script = block
+        .unwrap_or_else(|| panic!("{words} is not documented"))
+        .text
+        .replace("/var/lib/safire", &data.display().to_string());
     let script = script.replace("/backup", &backup.display().to_string());
     let output = Command::new("sh").args(["-euc", &script]).env("DATABASE_URL", url).output().expect("a shell");
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));

@@ -9,7 +9,7 @@ use crate::{
     contract::codes,
     description::document,
     examples,
-    markdown::{Document, documents, tables, words},
+    markdown::{Document, documents, files, tables, words},
 };
 
 /// Everything that people read.
@@ -63,6 +63,34 @@ async fn another(database: &TestDatabase) -> TestDatabase {
         true => TestDatabase::sqlite(),
         false => TestDatabase::postgres().await,
     }
+}
+
+/// The codes that a source of the routes names where it makes a problem.
+fn named(source: &str) -> impl Iterator<Item = &str> {
+    let is_of_a_problem = |before: &str| {
+        let makers = ["conflict(", "::invalid(", "too_many("];
+        let last = before.rsplit(['(', ' ', '\n']).next().unwrap_or_default();
+        makers.iter().any(|maker| before.ends_with(maker)) || last.starts_with("StatusCode::")
+    };
+    let quotes = source.match_indices('"').filter(move |(at, _)| is_of_a_problem(source[..*at].trim_end()));
+    quotes.filter_map(|(at, _)| source[at + 1..].split('"').next())
+}
+
+#[test]
+fn every_code_that_the_routes_name_is_described() {
+    let described: BTreeSet<_> = described().into_iter().map(|(_, code)| code).collect();
+    let mut undescribed = Vec::new();
+    let mut found = 0;
+    for directory in ["web/src", "web/src/routes"] {
+        for file in files(directory, "rs") {
+            let codes: Vec<_> = named(&file.text).map(str::to_owned).collect();
+            found += codes.len();
+            let missing = codes.into_iter().filter(|code| !described.contains(code));
+            undescribed.extend(missing.map(|code| format!("{}: {code}", file.name)));
+        }
+    }
+    assert!(found > 40, "only {found} codes were found");
+    assert!(undescribed.is_empty(), "no operation's `responses` say these codes: {undescribed:?}");
 }
 
 on_both_engines! {

@@ -9,7 +9,7 @@
 //! | `fails` | runs; its last command fails |
 //! | `first` | runs, and runs also before the blocks of every other document: what it sets is there |
 //! | `file: NAME` | is put into that file |
-//! | `not run: WHY` | is not run |
+//! | `not run: WHY` | is not run; `json` is JSON all the same |
 
 use std::{
     fs,
@@ -96,6 +96,14 @@ struct Examples {
 
 type Wrong = (usize, String);
 
+/// The file that says which block runs.
+const AT: &str = ".at";
+
+/// The file of what a block prints.
+fn printed(line: usize, of: &str, kind: &str) -> String {
+    format!(".{line}{of}.{kind}")
+}
+
 impl Examples {
     fn new(base: &str, blocks: Vec<Block>, first: Vec<Block>) -> Self {
         let files = tempfile::tempdir().expect("a temporary directory");
@@ -108,6 +116,7 @@ impl Examples {
         self.first.iter().for_each(|block| script += &self.step("first", block, true));
         let mut wrong = Vec::new();
         for block in &self.blocks {
+            wrong.extend(not_json(block));
             match task(block) {
                 Ok(Task::Run { succeeds }) => script += &self.step("", block, succeeds),
                 Ok(Task::Put(name)) => fs::write(self.files.path().join(name), self.here(&block.text)).expect("a file"),
@@ -131,12 +140,11 @@ impl Examples {
             "python" => format!("python3 - <<'END_OF_EXAMPLE'\n{text}END_OF_EXAMPLE\n"),
             _ => text,
         };
-        let place = format!("echo {line} {of} >at\n");
+        let (out, err) = (printed(*line, of, "out"), printed(*line, of, "err"));
+        let (place, block) = (format!("echo {line} {of} >{AT}\n"), format!("{{\n{text}}} >{out} 2>{err}"));
         match succeeds {
-            true => format!("{place}{{\n{text}}} >{line}{of}.out 2>{line}{of}.err\n"),
-            false => format!(
-                "{place}if {{\n{text}}} >{line}{of}.out 2>{line}{of}.err; then echo it does not fail >>{line}{of}.err; exit 1; fi\n"
-            ),
+            true => format!("{place}{block}\n"),
+            false => format!("{place}if {block}; then echo it does not fail >>{err}; exit 1; fi\n"),
         }
     }
 
@@ -178,11 +186,12 @@ impl Examples {
         if status.success() {
             return Ok(());
         }
-        let place = self.file("at");
+        let place = self.file(AT);
         let (line, of) = place.trim().split_once(' ').unwrap_or((place.trim(), ""));
-        let printed = ["out", "err"].map(|kind| self.file(&format!("{line}{of}.{kind}"))).concat();
+        let line = line.parse().unwrap_or(0);
+        let said = ["out", "err"].map(|kind| self.file(&printed(line, of, kind))).concat();
         let of = if of.is_empty() { "" } else { " (of docs/api.md, which runs first)" };
-        Err((line.parse().unwrap_or(0), format!("the example{of} fails: {printed}")))
+        Err((line, format!("the example{of} fails: {said}")))
     }
 
     fn file(&self, name: &str) -> String {
@@ -205,21 +214,24 @@ impl Examples {
     /// How a block differs from what the block at that line printed.
     fn differs(&self, block: &Block, printer: Option<usize>) -> Option<String> {
         let Some(printer) = printer else { return Some("no block before it prints anything".to_owned()) };
-        let printed = self.file(&format!("{printer}.out"));
+        let said = self.file(&printed(printer, "", "out"));
         let differs = match block.language.as_str() {
-            "json" => json_says(&block.text, &printed),
-            _ => text_differs(&self.here(&block.text), &printed),
+            "json" => json_says(&block.text, &said),
+            _ => text_differs(&self.here(&block.text), &said),
         };
-        differs.map(|why| format!("{why}\nThe block of line {printer} prints: {printed:.4000}"))
+        differs.map(|why| format!("{why}\nThe block of line {printer} prints: {said:.4000}"))
     }
+}
+
+/// What is wrong with a block that is to be JSON and is not.
+fn not_json(block: &Block) -> Option<Wrong> {
+    let error = serde_json::from_str::<Value>(&block.text).err().filter(|_| block.language == "json")?;
+    Some((block.line, format!("it is not JSON: {error}; leave parts out with \"…\"")))
 }
 
 /// How the last JSON that was printed differs from what is written.
 fn json_says(written: &str, printed: &str) -> Option<String> {
-    let written: Value = match serde_json::from_str(written) {
-        Ok(written) => written,
-        Err(error) => return Some(format!("it is not JSON: {error}; leave parts out with \"…\"")),
-    };
+    let written: Value = serde_json::from_str(written).ok()?;
     let last = serde_json::Deserializer::from_str(printed).into_iter::<Value>().last();
     match last {
         Some(Ok(printed)) => json_differs("", &written, &printed),

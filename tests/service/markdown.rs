@@ -7,7 +7,7 @@ use std::{
 
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A file of Markdown.
+/// A file, mostly of Markdown.
 pub struct Document {
     /// Its path in the repository.
     pub name: String,
@@ -33,15 +33,17 @@ pub type Row = (usize, Vec<String>);
 
 /// The documents of these directories, in the order of their names.
 pub fn documents(directories: &[&str]) -> Vec<Document> {
-    let mut all = Vec::new();
-    for directory in directories {
-        let files = fs::read_dir(Path::new(ROOT).join(directory)).expect("a directory");
-        let paths = files.map(|file| file.expect("a file").path());
-        all.extend(paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).map(read));
-    }
+    let mut all: Vec<_> = directories.iter().flat_map(|directory| files(directory, "md")).collect();
     all.sort_by(|one, other| one.name.cmp(&other.name));
     assert!(!all.is_empty());
     all
+}
+
+/// The files of a directory whose names end so.
+pub fn files(directory: &str, extension: &str) -> Vec<Document> {
+    let files = fs::read_dir(Path::new(ROOT).join(directory)).expect("a directory");
+    let paths = files.map(|file| file.expect("a file").path());
+    paths.filter(|path| path.extension().is_some_and(|found| found == extension)).map(read).collect()
 }
 
 fn read(path: PathBuf) -> Document {

@@ -14,7 +14,7 @@ pub use fixtures::{analyst, now, project, scenario, zone};
 pub use kafka::{KafkaSender, TestKafka};
 pub use postgres::{Ending, TestPostgres};
 pub use redis::{TestRedis, free_port};
-pub use time::{BUSY, PATIENCE};
+pub use time::{BUSY, PATIENCE, promised};
 
 /// Makes each test two: one on SQLite, one on PostgreSQL. The PostgreSQL server is the one that
 /// `DATABASE_URL` names; without it the test fails.
