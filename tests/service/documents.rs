@@ -68,7 +68,7 @@ async fn another(database: &TestDatabase) -> TestDatabase {
 /// The codes that a source of the routes names where it makes a problem.
 fn named(source: &str) -> impl Iterator<Item = &str> {
     let is_of_a_problem = |before: &str| {
-        let makers = ["conflict(", "::invalid(", "too_many("];
+        let makers = ["conflict(", "Problem::invalid(", "Self::invalid(", "too_many("];
         let last = before.rsplit(['(', ' ', '\n']).next().unwrap_or_default();
         makers.iter().any(|maker| before.ends_with(maker)) || last.starts_with("StatusCode::")
     };

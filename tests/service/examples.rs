@@ -34,6 +34,9 @@ const ADDRESS: &str = "http://127.0.0.1:8000";
 /// Before all examples: a failure ends the shell.
 const PROLOGUE: &str = "set -euo pipefail\n";
 
+/// The longest that the examples of a document may take, in seconds.
+const LONGEST: &str = "300";
+
 /// Answers of 400 and more are failures, and nothing but the answer is printed.
 const CURLRC: &str = "silent\nshow-error\nfail-with-body\nnoproxy = \"*\"\nmax-time = 60\n";
 
@@ -173,8 +176,8 @@ impl Examples {
         let at = self.files.path();
         let beside_python = python().parent().expect("a directory").display().to_string();
         let path = format!("{}:{beside_python}:/usr/local/bin:/usr/bin:/bin", at.join("bin").display());
-        let status = Command::new("bash")
-            .arg("script")
+        let status = Command::new("timeout")
+            .args([LONGEST, "bash", "script"])
             .current_dir(at)
             .env_clear()
             .envs([("PATH", path.as_str()), ("SAFIRE_URL", &self.base), ("NO_PROXY", "*")])
