@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -15,16 +15,24 @@ use reqwest::Method;
 use crate::{
     driver::{Hand, long_analysis, of_capacity},
     history::percentile,
+    server::PATIENCE,
     world::{World, dose, promised},
 };
 
 /// Connections on which Mallory asks.
 const CONNECTIONS: u64 = 100;
 
+/// How Mallory rages.
+#[derive(Default)]
+struct Rage {
+    refused: AtomicU64,
+    is_over: AtomicBool,
+}
+
 /// Asks for long calculations, edits and looks, each as soon as the one before is answered.
-async fn rages(mallory: Hand, plants: Vec<String>, mut rng: StdRng, until: Instant, refused: Arc<AtomicU64>) -> u64 {
+async fn rages(mallory: Hand, plants: Vec<String>, mut rng: StdRng, rage: Arc<Rage>) -> u64 {
     let mut asked = 0;
-    while Instant::now() < until {
+    while !rage.is_over.load(Ordering::Relaxed) {
         let plant = format!("/scenarios/{}", plants[rng.random_range(0..plants.len())]);
         let reply = match rng.random_range(0..4) {
             0 => mallory.ask(Method::GET, &plant, None, None).await,
@@ -40,7 +48,7 @@ async fn rages(mallory: Hand, plants: Vec<String>, mut rng: StdRng, until: Insta
         asked += 1;
         match reply.status {
             Some(200 | 202 | 409) => {}
-            Some(429 | 503) if reply.retry_after.is_some() => _ = refused.fetch_add(1, Ordering::Relaxed),
+            Some(429 | 503) if reply.retry_after.is_some() => _ = rage.refused.fetch_add(1, Ordering::Relaxed),
             _ => panic!("neither answered nor refused: {reply:?}"),
         }
     }
@@ -62,19 +70,19 @@ async fn storm(world: World, with_limits: bool) {
     let every = Duration::from_millis(250);
 
     let mut calm = ana.works(&own[0], lasts, every, nth).await;
-    let until = Instant::now() + lasts + Duration::from_secs(1);
-    let refused = Arc::new(AtomicU64::new(0));
+    let (begun, rage) = (Instant::now(), Arc::new(Rage::default()));
     let raging: Vec<_> = (0..CONNECTIONS)
         .map(|number| {
             let rng = StdRng::seed_from_u64(world.seed ^ (number + 1) << 32);
-            tokio::spawn(rages(mallory.clone(), plants.clone(), rng, until, Arc::clone(&refused)))
+            tokio::spawn(rages(mallory.clone(), plants.clone(), rng, Arc::clone(&rage)))
         })
         .collect();
-    while refused.load(Ordering::Relaxed) == 0 {
-        assert!(Instant::now() < until, "Mallory never has all that one user may have");
+    while rage.refused.load(Ordering::Relaxed) == 0 {
+        assert!(begun.elapsed() < PATIENCE, "Mallory never has all that one user may have");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let mut beside = ana.works(&own[0], lasts, every, nth).await;
+    rage.is_over.store(true, Ordering::Relaxed);
     let asked: u64 = join_all(raging).await.into_iter().map(|one| one.expect("all answered or refused")).sum();
     world.comes_to_rest().await;
     world.check().await;
@@ -83,7 +91,7 @@ async fn storm(world: World, with_limits: bool) {
         "{}: {asked} requests of one user, {} refused; {} of another, all answered 200: median {:?}, p99 {p99:?}, \
          longest {slowest:?}; without the storm {:?}, {:?}",
         world.name,
-        refused.load(Ordering::Relaxed),
+        rage.refused.load(Ordering::Relaxed),
         beside.len(),
         percentile(&mut beside, 0.5),
         percentile(&mut calm, 0.5),
