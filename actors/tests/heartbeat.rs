@@ -79,8 +79,17 @@ fn a_lease_is_renewed_when_every_connection_and_every_worker_is_busy() {
         store::insert(&mut rows, Access::of(&user), &scenario).await.unwrap();
         let lease = Lease { owner: context.node, length: LEASE };
         let (access, run, now) = (Access::of(&user), RunId::new(now()), now());
-        let request =
-            Request { access, key: None, scenario: scenario.id, ask: Ask::Analysis(Box::new(base())), run, lease, now };
+        let request = Request {
+            access,
+            key: None,
+            scenario: scenario.id,
+            ask: Ask::Analysis(Box::new(base())),
+            inputs: None,
+            versions: None,
+            run,
+            lease,
+            now,
+        };
 
         for _ in 0..CONNECTIONS {
             let database = system.database.clone();

@@ -171,7 +171,7 @@ impl Bench {
     }
 
     fn asker(&self) -> Asker {
-        Asker { access: self.user, key: None, ask: Ask::Analysis(Box::new(base())) }
+        Asker::new(self.user, None, Ask::Analysis(Box::new(base())))
     }
 
     async fn calculate(&self, scenario: ScenarioId) -> RunId {
@@ -337,7 +337,7 @@ on_both_engines! {
         bench.reaches(next, run, RunState::Succeeded).await;
         for (scenario, run) in endless {
             bench.reaches(scenario, run, RunState::Running).await;
-            assert_eq!(bench.system.scenarios.cancel(bench.user, scenario).await.unwrap().unwrap(), Cancelled::Yes(run));
+            assert_eq!(bench.system.scenarios.cancel(bench.user, scenario, None).await.unwrap().unwrap(), Cancelled::Yes(run));
         }
         eventually(async || if bench.system.calculations.free() == 65 { Ok(()) } else { Err("a place is held") }).await;
     }
@@ -351,11 +351,11 @@ on_both_engines! {
             let system = Arc::clone(&bench.system);
             async move { system.scenarios.wait(scenario, run, PATIENCE).await }
         });
-        let cancelled = bench.system.scenarios.cancel(bench.user, scenario).await.unwrap().unwrap();
+        let cancelled = bench.system.scenarios.cancel(bench.user, scenario, None).await.unwrap().unwrap();
         assert_eq!(cancelled, Cancelled::Yes(run));
         assert_eq!(waiting.await.unwrap(), Ok(()));
         assert_eq!(bench.run(scenario, run).await.state, RunState::Cancelled);
-        let again = bench.system.scenarios.cancel(bench.user, scenario).await.unwrap().unwrap();
+        let again = bench.system.scenarios.cancel(bench.user, scenario, None).await.unwrap().unwrap();
         assert_eq!(again, Cancelled::NotInMotion);
         eventually(async || if bench.system.calculations.free() == 66 { Ok(()) } else { Err("the place is held") }).await;
     }
@@ -373,9 +373,9 @@ on_both_engines! {
         let late = bench.scenario(10_000.0).await;
         let refused = bench.system.scenarios.calculate(bench.asker(), late).await;
         assert!(matches!(refused, Err(Unavailable { why: Why::Full, .. })), "{refused:?}");
-        assert_eq!(runs::count(&mut *bench.rows.lock().await, bench.user, late).await.unwrap(), 0);
+        assert_eq!(runs::count(&mut *bench.rows.lock().await, bench.user, late, runs::Filter::default()).await.unwrap(), 0);
         for scenario in endless {
-            bench.system.scenarios.cancel(bench.user, scenario).await.unwrap().unwrap();
+            bench.system.scenarios.cancel(bench.user, scenario, None).await.unwrap().unwrap();
         }
         let run = eventually(async || match bench.system.scenarios.calculate(bench.asker(), late).await {
             Ok(CalculateAnswer::Run(run)) => Ok(run.id),
@@ -446,7 +446,7 @@ on_both_engines! {
         // The run was not begun again, whoever waits for it still does, and is told of its end.
         assert_eq!((bench.run(scenario, run).await.attempt, bench.traps.passed("calculations")), (1, begun));
         assert!(!waiting.is_finished());
-        assert_eq!(bench.system.scenarios.cancel(bench.user, scenario).await.unwrap().unwrap(), Cancelled::Yes(run));
+        assert_eq!(bench.system.scenarios.cancel(bench.user, scenario, None).await.unwrap().unwrap(), Cancelled::Yes(run));
         waiting.await.unwrap().unwrap();
         let cancelled = async { while !told.next().await.unwrap().json.contains("cancelled") {} };
         tokio::time::timeout(PATIENCE, cancelled).await.expect("the stream goes on");
@@ -473,7 +473,7 @@ on_both_engines! {
             .await;
             let again = bench.run(scenario, run).await;
             assert_eq!((again.attempt, again.state.has_ended()), (attempt, false), "{point}");
-            let cancelled = eventually(async || bench.system.scenarios.cancel(bench.user, scenario).await).await;
+            let cancelled = eventually(async || bench.system.scenarios.cancel(bench.user, scenario, None).await).await;
             assert_eq!(cancelled.unwrap(), Cancelled::Yes(run));
         }
     }
@@ -483,7 +483,7 @@ on_both_engines! {
         let scenario = bench.scenario(10_000.0).await;
         let lease = Lease { owner: bench.node, length: Duration::from_secs(15) };
         let (access, ask) = (bench.user, Ask::Analysis(Box::new(base())));
-        let request = Request { access, key: None, scenario, ask, run: RunId::new(now()), lease, now: now() };
+        let request = Request { access, key: None, scenario, ask, inputs: None, versions: None, run: RunId::new(now()), lease, now: now() };
         // As the task of an actor that is no more would do it.
         let accepted = runs::accept(&mut *bench.rows.lock().await, request.clone()).await.unwrap();
         assert!(matches!(accepted, Accepted::New(..)), "{accepted:?}");

@@ -45,6 +45,15 @@ pub struct Scenario {
     pub updated_at: Timestamp,
 }
 
+impl Scenario {
+    /// The scenario with this pathway and these inputs: a new revision when what is computed changes.
+    #[must_use]
+    pub fn revised(self, pathway: Pathway, inputs: InputDocument) -> Self {
+        let is_same = pathway == self.pathway && inputs == self.inputs;
+        Self { revision: if is_same { self.revision } else { self.revision + 1 }, pathway, inputs, ..self }
+    }
+}
+
 /// Checks a draft: what is given must be right, what is missing may come later.
 ///
 /// When the inputs are complete, the rules that look at several of them at once (mass yields, carbon

@@ -205,7 +205,11 @@ async fn remove_within(connection: &mut Connection, access: Access, id: ProjectI
         sqlx::query(concat!(
             "DELETE FROM projects AS p
              WHERE p.id = $3
-               AND NOT EXISTS (SELECT 1 FROM scenarios s WHERE s.project_id = p.id AND s.status = 'calculating')
+               AND NOT EXISTS (
+                   SELECT 1
+                   FROM runs r
+                   JOIN scenarios s ON s.id = r.scenario_id
+                   WHERE s.project_id = p.id AND r.state IN ('queued', 'running'))
                AND ", writable!(),
         ))
         .bind(writer(access))
@@ -224,9 +228,15 @@ async fn remove_within(connection: &mut Connection, access: Access, id: ProjectI
 
 async fn is_in_motion(connection: &mut Connection, id: ProjectId) -> Result<bool> {
     Ok(on!(connection, c => {
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM scenarios WHERE project_id = $1 AND status = 'calculating')")
-            .bind(id.uuid())
-            .fetch_one(c)
-            .await
+        sqlx::query_scalar(
+            "SELECT EXISTS (
+                 SELECT 1
+                 FROM runs r
+                 JOIN scenarios s ON s.id = r.scenario_id
+                 WHERE s.project_id = $1 AND r.state IN ('queued', 'running'))",
+        )
+        .bind(id.uuid())
+        .fetch_one(c)
+        .await
     })?)
 }

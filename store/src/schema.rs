@@ -10,26 +10,38 @@ use crate::{Connection, Error, Result, connection::on};
 macro_rules! migration {
     ($version:literal, $name:literal) => {
         Migration::new(
-            $version,
+            decimal($version),
             $name.into(),
             MigrationType::Simple,
-            sqlx::SqlSafeStr::into_sql_str(include_str!(concat!("../../migrations/000", $version, "_", $name, ".sql"))),
+            sqlx::SqlSafeStr::into_sql_str(include_str!(concat!("../../migrations/", $version, "_", $name, ".sql"))),
             false,
         )
     };
 }
 
+/// The number that a migration's file name begins with.
+const fn decimal(digits: &str) -> i64 {
+    let (bytes, mut at, mut number) = (digits.as_bytes(), 0, 0);
+    while at < bytes.len() {
+        assert!(bytes[at].is_ascii_digit(), "a migration's file name begins with digits");
+        number = number * 10 + (bytes[at] - b'0') as i64;
+        at += 1;
+    }
+    number
+}
+
 fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
-        migration!(1, "foundation"),
-        migration!(2, "zones"),
-        migration!(3, "sessions"),
-        migration!(4, "idempotency"),
-        migration!(5, "feedstocks"),
-        migration!(6, "analyses"),
-        migration!(7, "events"),
-        migration!(8, "operations"),
-        migration!(9, "traces"),
+        migration!("0001", "foundation"),
+        migration!("0002", "zones"),
+        migration!("0003", "sessions"),
+        migration!("0004", "idempotency"),
+        migration!("0005", "feedstocks"),
+        migration!("0006", "analyses"),
+        migration!("0007", "events"),
+        migration!("0008", "operations"),
+        migration!("0009", "traces"),
+        migration!("0010", "runs_beside"),
     ])
 }
 
@@ -58,4 +70,23 @@ pub async fn current_version(connection: &mut Connection) -> Result<i64> {
         sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations WHERE success").fetch_one(c).await
     })?;
     Ok(version.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs};
+
+    use super::*;
+
+    #[test]
+    fn every_migration_file_is_applied_in_the_order_of_its_number() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations");
+        let files: BTreeSet<_> = fs::read_dir(directory)
+            .expect("the migrations")
+            .map(|entry| entry.expect("a file").file_name().into_string().expect("a name"))
+            .collect();
+        let migrator = migrator();
+        let applied: Vec<_> = migrator.iter().map(|m| format!("{:04}_{}.sql", m.version, m.description)).collect();
+        assert_eq!(applied, files.into_iter().collect::<Vec<_>>());
+    }
 }

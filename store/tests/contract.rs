@@ -18,7 +18,7 @@ use safire_store::{
     Connection, Error, Window,
     access::{Removal, Written},
     master_data, projects,
-    runs::{self, Accepted, Ask, Assignment, Cancelled, Claim, Lease, Request},
+    runs::{self, Accepted, Ask, Assignment, Cancelled, Claim, Filter, Lease, Only, Request},
     scenarios, schema, users,
 };
 use safire_test_support::{analyst, now, on_both_engines, project, scenario};
@@ -63,7 +63,7 @@ fn request(plant: &Plant, node: NodeId) -> Request {
     let now = now();
     let (access, scenario, lease) = (plant.access(), plant.scenario.id, lease(node));
     let ask = Ask::Analysis(Box::new(run::base()));
-    Request { access, key: None, scenario, ask, run: RunId::new(now), lease, now }
+    Request { access, key: None, scenario, ask, inputs: None, versions: None, run: RunId::new(now), lease, now }
 }
 
 async fn accepted(c: &mut Connection, plant: &Plant, node: NodeId) -> Assignment {
@@ -87,7 +87,7 @@ async fn run_state(c: &mut Connection, plant: &Plant, run: RunId) -> RunState {
 }
 
 fn claim(node: NodeId) -> Claim {
-    Claim { lease: lease(node), abandoned: true, own: false, scenario: None, blamed: false, limit: 100, now: now() }
+    Claim { lease: lease(node), abandoned: true, own: false, only: None, blamed: false, limit: 100, now: now() }
 }
 
 on_both_engines! {
@@ -158,10 +158,10 @@ on_both_engines! {
         assert_eq!(listed.iter().map(|scenario| scenario.id).collect::<Vec<_>>(), [second.id]);
 
         let first = accepted(&mut c, &plant, node).await.run;
-        runs::cancel(&mut c, me, plant.scenario.id, now()).await.unwrap();
+        runs::cancel(&mut c, me, plant.scenario.id, None, now()).await.unwrap();
         let last = accepted(&mut c, &plant, node).await.run;
         let before = Window { after: Some(last), ..Window::first(9) };
-        let listed = runs::list(&mut c, me, plant.scenario.id, before).await.unwrap();
+        let listed = runs::list(&mut c, me, plant.scenario.id, Filter::default(), before).await.unwrap();
         assert_eq!(listed.iter().map(|run| run.id).collect::<Vec<_>>(), [first]);
 
         let admin = User { role: Role::Admin, ..analyst() };
@@ -191,7 +191,7 @@ on_both_engines! {
         let assignment = accepted(&mut c, &plant, node).await;
         let Accepted::Same(again) = runs::accept(&mut c, request(&plant, node)).await.unwrap() else { panic!() };
         assert_eq!(again.id, assignment.run);
-        assert_eq!(runs::count(&mut c, plant.access(), plant.scenario.id).await.unwrap(), 1);
+        assert_eq!(runs::count(&mut c, plant.access(), plant.scenario.id, Filter::default()).await.unwrap(), 1);
         assert!(matches!(status(&mut c, &plant).await, Status::Calculating { run, before: Rest::Draft } if run == again.id));
     }
 
@@ -233,7 +233,7 @@ on_both_engines! {
         plant.edit(&mut c, &plant.scenario).await;
         let refused = runs::accept(&mut c, request(&plant, NodeId::new(now()))).await.unwrap();
         assert!(matches!(refused, Accepted::Invalid(_)), "{refused:?}");
-        assert_eq!(runs::count(&mut c, plant.access(), plant.scenario.id).await.unwrap(), 0);
+        assert_eq!(runs::count(&mut c, plant.access(), plant.scenario.id, Filter::default()).await.unwrap(), 0);
         assert_eq!(status(&mut c, &plant).await, Status::DRAFT);
     }
 
@@ -281,7 +281,7 @@ on_both_engines! {
         let mut c = database.prepared().await;
         let mut plant = plant(&mut c).await;
         let (user, node) = (plant.access(), NodeId::new(now()));
-        assert_eq!(runs::cancel(&mut c, user, plant.scenario.id, now()).await.unwrap(), Cancelled::NotInMotion);
+        assert_eq!(runs::cancel(&mut c, user, plant.scenario.id, None, now()).await.unwrap(), Cancelled::NotInMotion);
         let first = accepted(&mut c, &plant, node).await;
         runs::settle(&mut c, first.run, 1, node, outcome(&first), now()).await.unwrap();
         plant.scenario = scenarios::find(&mut c, user, plant.scenario.id).await.unwrap().unwrap();
@@ -292,7 +292,7 @@ on_both_engines! {
         let advance = Advance { stage: "sampling".into(), done: 1, total: 4, started_at: now() };
         runs::record(&mut c, second.run, 1, node, &advance).await.unwrap();
         assert_eq!(run_state(&mut c, &plant, second.run).await, RunState::Running);
-        let cancelled = runs::cancel(&mut c, user, plant.scenario.id, now()).await.unwrap();
+        let cancelled = runs::cancel(&mut c, user, plant.scenario.id, None, now()).await.unwrap();
         assert_eq!(cancelled, Cancelled::Yes(second.run));
         assert_eq!(status(&mut c, &plant).await, Status::Resting(Rest::Calculated(first.run)));
         assert!(!runs::settle(&mut c, second.run, 1, node, outcome(&second), now()).await.unwrap());
@@ -328,7 +328,7 @@ on_both_engines! {
         let first = accepted(&mut c, &one, node).await.run;
         let second = accepted(&mut c, &two, node).await.run;
         assert_eq!(runs::claim(&mut c, claim(node)).await.unwrap(), []);
-        let of_two = Claim { own: true, scenario: Some(two.scenario.id), blamed: true, ..claim(node) };
+        let of_two = Claim { own: true, only: Some(Only::Scenario(two.scenario.id)), blamed: true, ..claim(node) };
         assert_eq!(runs::claim(&mut c, of_two).await.unwrap().iter().map(|a| a.run).collect::<Vec<_>>(), [second]);
         let orphaned = Claim { blamed: false, ..of_two };
         assert_eq!(runs::claim(&mut c, orphaned).await.unwrap()[0].attempt, 2);

@@ -48,7 +48,13 @@ impl Plant {
         let (now, ask) = (now(), Ask::Analysis(Box::new(run::base())));
         let lease = Lease { owner: node, length: Duration::from_secs(15) };
         let (access, scenario, run) = (self.access(), self.scenario.id, RunId::new(now));
-        match runs::accept(c, Request { access, key: None, scenario, ask, run, lease, now }).await.unwrap() {
+        match runs::accept(
+            c,
+            Request { access, key: None, scenario, ask, inputs: None, versions: None, run, lease, now },
+        )
+        .await
+        .unwrap()
+        {
             Accepted::New(_, assignment) => *assignment,
             other => panic!("not a new run: {other:?}"),
         }
@@ -95,7 +101,7 @@ on_both_engines! {
         let failure = Failure::new("engine.panicked", "it did");
         runs::settle(&mut c, second.run, 1, node, Err(failure), now()).await.unwrap();
         let third = plant.accept(&mut c, node).await;
-        runs::cancel(&mut c, me, id, now()).await.unwrap();
+        runs::cancel(&mut c, me, id, None, now()).await.unwrap();
         scenarios::remove(&mut c, me, id, now()).await.unwrap();
         scenarios::remove(&mut c, me, id, now()).await.unwrap();
 

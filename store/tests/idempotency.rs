@@ -81,12 +81,14 @@ on_both_engines! {
             key: Some(key(user.id, "k", digest)),
             scenario: scenario.id,
             ask: Ask::Analysis(Box::new(run::base())),
+            inputs: None,
+            versions: None,
             run: RunId::new(now()),
             lease: Lease { owner: NodeId::new(now()), length: std::time::Duration::from_secs(15) },
             now: now(),
         };
         let Accepted::New(run, _) = runs::accept(&mut c, ask("a")).await.unwrap() else { panic!() };
-        runs::cancel(&mut c, Access::of(&user), scenario.id, now()).await.unwrap();
+        runs::cancel(&mut c, Access::of(&user), scenario.id, None, now()).await.unwrap();
         // Without the key this would be a second run.
         let Accepted::Same(again) = runs::accept(&mut c, ask("a")).await.unwrap() else { panic!() };
         assert_eq!(again.id, run.id);

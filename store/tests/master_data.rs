@@ -52,7 +52,8 @@ async fn accepted(c: &mut Connection, user: &User, scenario: ScenarioId) -> Acce
     let now = now();
     let lease = Lease { owner: NodeId::new(now), length: std::time::Duration::from_secs(15) };
     let (access, ask) = (Access::of(user), Ask::Analysis(Box::new(run::base())));
-    let request = Request { access, scenario, ask, run: RunId::new(now), lease, key: None, now };
+    let request =
+        Request { access, scenario, ask, inputs: None, versions: None, run: RunId::new(now), lease, key: None, now };
     let accepted = runs::accept(c, request).await.unwrap();
     if let Accepted::New(run, assignment) = &accepted {
         let base = engine::analyse(&assignment.order.inputs, &mut Plain);

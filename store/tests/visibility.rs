@@ -15,7 +15,7 @@ use safire_store::{
     Connection, Window,
     access::{Removal, Right, Written},
     projects,
-    runs::{self, Accepted, Ask, Cancelled, Lease, Request},
+    runs::{self, Accepted, Ask, Cancelled, Filter, Lease, Request},
     scenarios, users, zones,
 };
 use safire_test_support::{analyst, now, on_both_engines, project, scenario, zone};
@@ -70,7 +70,17 @@ impl Stage {
         let now = now();
         let lease = Lease { owner: NodeId::new(now), length: Duration::from_secs(15) };
         let ask = Ask::Analysis(Box::new(run::base()));
-        Request { access, key: None, scenario: self.scenario.id, ask, run: RunId::new(now), lease, now }
+        Request {
+            access,
+            key: None,
+            scenario: self.scenario.id,
+            ask,
+            inputs: None,
+            versions: None,
+            run: RunId::new(now),
+            lease,
+            now,
+        }
     }
 
     fn ids(&self) -> (ProjectId, ScenarioId, RunId) {
@@ -109,8 +119,8 @@ on_both_engines! {
             assert_eq!(listed.len(), usize::from(sees), "{who}");
             assert_eq!(scenarios::count(&mut c, access, project).await.unwrap(), one, "{who}");
             assert_eq!(runs::find(&mut c, access, scenario, run).await.unwrap().is_some(), sees, "{who}");
-            assert_eq!(runs::list(&mut c, access, scenario, Window::first(9)).await.unwrap().len(), usize::from(sees), "{who}");
-            assert_eq!(runs::count(&mut c, access, scenario).await.unwrap(), one, "{who}");
+            assert_eq!(runs::list(&mut c, access, scenario, Filter::default(), Window::first(9)).await.unwrap().len(), usize::from(sees), "{who}");
+            assert_eq!(runs::count(&mut c, access, scenario, Filter::default()).await.unwrap(), one, "{who}");
         }
     }
 
@@ -143,7 +153,7 @@ on_both_engines! {
                 Right::Read => assert!(matches!(accepted, Accepted::Forbidden), "{who}: {accepted:?}"),
                 Right::Write => assert!(matches!(accepted, Accepted::Same(same) if same.id == run), "{who}"),
             }
-            let cancelled = runs::cancel(&mut c, access, scenario_id, now()).await.unwrap();
+            let cancelled = runs::cancel(&mut c, access, scenario_id, None, now()).await.unwrap();
             match right {
                 Right::None => assert_eq!(cancelled, Cancelled::Unknown, "{who}"),
                 Right::Read => assert_eq!(cancelled, Cancelled::Forbidden, "{who}"),
@@ -167,7 +177,7 @@ on_both_engines! {
         assert_eq!(projects::update(&mut c, viewer, &stage.project, now()).await.unwrap(), Written::Forbidden);
         assert_eq!(projects::remove(&mut c, viewer, project, now()).await.unwrap(), Removal::Forbidden);
         assert_eq!(scenarios::remove(&mut c, viewer, scenario, now()).await.unwrap(), Removal::Forbidden);
-        assert_eq!(runs::cancel(&mut c, viewer, scenario, now()).await.unwrap(), Cancelled::Forbidden);
+        assert_eq!(runs::cancel(&mut c, viewer, scenario, None, now()).await.unwrap(), Cancelled::Forbidden);
     }
 
     async fn a_transfer_counts_at_once(database: &TestDatabase) {

@@ -56,6 +56,13 @@ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER audit AFTER UPDATE ON runs FOR EACH ROW EXECUTE FUNCTION audit();
+CREATE FUNCTION audit_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO audit_ends VALUES (NEW.id, NEW.state);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER audit_insert AFTER INSERT ON runs
+FOR EACH ROW WHEN (NEW.state IN ('succeeded', 'failed', 'cancelled')) EXECUTE FUNCTION audit_insert();
 ";
 
 const AUDIT_SQLITE: &str = "
@@ -73,6 +80,10 @@ CREATE TRIGGER audit_the_end AFTER UPDATE ON runs
 WHEN OLD.state IN ('queued', 'running') AND NEW.state IN ('succeeded', 'failed', 'cancelled')
 BEGIN
     INSERT INTO audit_ends VALUES (OLD.id, NEW.state);
+END;
+CREATE TRIGGER audit_insert AFTER INSERT ON runs WHEN NEW.state IN ('succeeded', 'failed', 'cancelled')
+BEGIN
+    INSERT INTO audit_ends VALUES (NEW.id, NEW.state);
 END;
 CREATE TRIGGER audit_takeover AFTER UPDATE ON runs
 WHEN OLD.lease_owner IS NOT NULL AND NEW.lease_owner IS NOT NULL AND OLD.lease_owner <> NEW.lease_owner

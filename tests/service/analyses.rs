@@ -31,7 +31,7 @@ on_both_engines! {
         let accepted = ana.post(&path, monte_carlo(20_000)).await.is(202);
         assert_eq!(accepted["analysis"], "monte-carlo");
         ana.reaches(&scenario, "succeeded").await;
-        let result = ana.get(&format!("/scenarios/{scenario}/result")).await.is(200);
+        let result = ana.get(&format!("/scenarios/{scenario}/result?analysis=monte-carlo")).await.is(200);
         assert_worked_case(&result["result"]);
         assert_eq!(result["analysis"]["analysis"], "monte-carlo");
         assert_eq!(result["analysis"]["samples"]["drawn"], 20_000);

@@ -6,6 +6,7 @@ mod app;
 mod auth;
 mod backup;
 mod batch;
+mod beside;
 mod bodies;
 mod breakeven;
 mod broker;

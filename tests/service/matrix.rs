@@ -161,6 +161,7 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("POST /scenarios/{id}/runs/{run_id}/retry", Write(202), Failed, ""),
     // Nothing is in motion.
     ("DELETE /scenarios/{id}/calculate", Write(409), Scenario, ""),
+    ("DELETE /scenarios/{id}/runs/{run_id}", Write(409), Run, ""),
     ("POST /calculate/quick", SignedIn(200), Nothing, QUICK),
     ("POST /calculate/breakeven", SignedIn(200), Nothing, QUICK_BREAKEVEN),
     ("GET /master-data", SignedIn(200), Nothing, ""),

@@ -74,6 +74,7 @@ fn routes_with_an_id() -> Vec<(Method, &'static str, Of, Option<Value>)> {
         (Method::POST, "/api/v1/scenarios/{id}/calculate", Scenario, None),
         (Method::POST, "/api/v1/scenarios/{id}/calculate/sync", Scenario, None),
         (Method::DELETE, "/api/v1/scenarios/{id}/calculate", Scenario, None),
+        (Method::DELETE, "/api/v1/scenarios/{id}/runs/{run_id}", Scenario, None),
         (Method::POST, "/api/v1/scenarios/{id}/runs/{run_id}/retry", Scenario, None),
         (Method::PUT, "/api/v1/scenarios/{id}", Scenario, scenario()),
         (Method::PATCH, "/api/v1/scenarios/{id}", Scenario, Some(json!({ "inputs": of_capacity(1000.0) }))),
@@ -178,7 +179,7 @@ on_both_engines! {
             let filled = path.replace("{id}", id).replace("{run_id}", &run);
             let answer = ana.send(method.clone(), &filled, body).await;
             // Nothing is in motion to be cancelled, nothing has failed to be tried again.
-            let cancels = path.ends_with("/calculate") && method == Method::DELETE;
+            let cancels = (path.ends_with("/calculate") || path.ends_with("/{run_id}")) && method == Method::DELETE;
             let conflicts = cancels || path.ends_with("/retry");
             let expected: &[u16] = if conflicts { &[409] } else { &[200, 201, 204] };
             assert!(expected.contains(&answer.status), "{method} {path}: {answer:?}");

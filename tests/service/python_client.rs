@@ -1,24 +1,17 @@
 //! A client that a generator makes from the description does the main job.
 
-use std::process::{Command, Output};
+use std::process::Command;
 
 use safire_test_support::on_both_engines;
 use tokio::task::spawn_blocking;
 
 use crate::{
     app::{PASSWORD, TestApp},
-    python::python,
+    python::{python, succeeds},
 };
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/use_client.py");
-
-#[track_caller]
-fn succeeds(output: Output) -> String {
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    text
-}
 
 on_both_engines! {
     async fn a_generated_client_signs_in_calculates_and_reads_a_typed_result(database: &TestDatabase) {

@@ -5,7 +5,7 @@
 
 use axum::{
     Json,
-    extract::FromRequestParts,
+    extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
 use http::{
@@ -144,12 +144,23 @@ impl IfMatch {
     pub fn lost(&self) -> Problem {
         match self.0 {
             Tags::Any => Problem::contended(),
-            Tags::These(_) => Problem::new(
-                StatusCode::PRECONDITION_FAILED,
-                "version.changed",
-                "the resource is no longer the version in If-Match; read it again and decide anew",
-            ),
+            Tags::These(_) => changed(),
         }
+    }
+}
+
+/// Why nothing was done: the resource has none of the versions in If-Match.
+pub(crate) fn changed() -> Problem {
+    let detail = "the resource is no longer the version in If-Match; read it again and decide anew";
+    Problem::new(StatusCode::PRECONDITION_FAILED, "version.changed", detail)
+}
+
+/// A request that need not say which version it is of.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
+        Ok(Tags::of(&parts.headers, IF_MATCH, false).map(Self))
     }
 }
 

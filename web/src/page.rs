@@ -34,6 +34,12 @@ impl Default for Range {
 }
 
 impl Range {
+    /// The range of these parts, where they are given.
+    pub fn new(skip: Option<i64>, limit: Option<i64>, cursor: Option<String>) -> Self {
+        let usual = Self::default();
+        Self { skip: skip.unwrap_or(usual.skip), limit: limit.unwrap_or(usual.limit), cursor }
+    }
+
     /// The part of a list of things with such ids, in bounds.
     pub fn window<K: FromStr>(self) -> Result<Window<K>, Problem> {
         if self.skip < 0 {

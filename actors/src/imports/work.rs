@@ -201,7 +201,7 @@ impl Work {
     ) -> Result<(), Stop> {
         let mut pause = Pause::default();
         loop {
-            let asker = Asker { access, key: None, ask: Ask::Analysis(Box::new(run::base())) };
+            let asker = Asker::new(access, None, Ask::Analysis(Box::new(run::base())));
             match self.scenarios.calculate(asker, scenario).await {
                 Ok(CalculateAnswer::Run(run)) => return self.wait(scenario, &run, cancel).await,
                 Ok(CalculateAnswer::Failed(error)) if !error.is_passing() => return Err(error.into()),

@@ -20,7 +20,13 @@ use std::{
     time::Duration,
 };
 
-use safire_domain::{RunId, ScenarioId, engine::Invalid, lifecycle::RunState, run::Run, user::Access};
+use safire_domain::{
+    RunId, ScenarioId,
+    engine::{InputDocument, Invalid},
+    lifecycle::RunState,
+    run::Run,
+    user::Access,
+};
 use safire_store::{
     idempotency::Key,
     runs::{Accepted, Ask, Cancelled, Lease},
@@ -44,8 +50,10 @@ use registry::{Message, Registry};
 pub enum CalculateAnswer {
     /// The run that computes, or has computed, what was asked.
     Run(Box<Run>),
-    /// A run with other inputs is in motion.
+    /// A run of the same kind with other inputs is in motion.
     Busy(RunId),
+    /// The scenario has none of the versions that the request may be of.
+    Changed,
     /// The scenario's inputs cannot be calculated.
     Invalid(Invalid),
     /// What was asked cannot be answered for these inputs.
@@ -71,6 +79,7 @@ impl From<Result<Accepted, DatabaseError>> for CalculateAnswer {
         match answer {
             Ok(Accepted::New(run, _) | Accepted::Same(run)) => Self::Run(Box::new(run)),
             Ok(Accepted::Busy(run)) => Self::Busy(run),
+            Ok(Accepted::Changed) => Self::Changed,
             Ok(Accepted::Invalid(invalid)) => Self::Invalid(invalid),
             Ok(Accepted::InvalidAnalysis(invalid)) => Self::InvalidAnalysis(invalid),
             Ok(Accepted::Forbidden) => Self::Forbidden,
@@ -93,6 +102,17 @@ pub struct Asker {
     pub key: Option<Key>,
     /// What they want to know.
     pub ask: Ask,
+    /// Inputs that are stored and calculated, instead of those that the scenario has.
+    pub inputs: Option<Box<InputDocument>>,
+    /// The versions of the scenario of which the request may be; of any when there are none.
+    pub versions: Option<Vec<i64>>,
+}
+
+impl Asker {
+    /// Somebody who asks this of the scenario as it is.
+    pub fn new(access: Access, key: Option<Key>, ask: Ask) -> Self {
+        Self { access, key, ask, inputs: None, versions: None }
+    }
 }
 
 /// The answer to a request to call a calculation off.
@@ -170,9 +190,14 @@ impl Scenarios {
         self.slot.call(|reply| Message::Calculate { asker, scenario, place, reply }).await
     }
 
-    /// Calls off a scenario's run in motion.
-    pub async fn cancel(&self, access: Access, scenario: ScenarioId) -> Result<CancelAnswer, Unavailable> {
-        self.slot.call(|reply| Message::Cancel { access, scenario, reply }).await
+    /// Cancels a scenario's run in motion: the one that is named, else that of the base analysis, else the newest.
+    pub async fn cancel(
+        &self,
+        access: Access,
+        scenario: ScenarioId,
+        run: Option<RunId>,
+    ) -> Result<CancelAnswer, Unavailable> {
+        self.slot.call(|reply| Message::Cancel { access, scenario, run, reply }).await
     }
 
     /// Returns when `run` is no longer in motion in this process, or when `deadline` has passed: then

@@ -8,12 +8,12 @@ use std::{
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use rand::RngExt;
 use safire_domain::{RunId, ScenarioId, user::Access};
-use safire_store::runs::{self, Assignment, Claim, Held};
+use safire_store::runs::{self, Assignment, Claim, Held, Only};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{
     Asker, CalculateAnswer, CancelAnswer, Drained, lease,
-    scenario::{self, ScenarioActor},
+    scenario::{self, Said, ScenarioActor},
 };
 use crate::{
     calculations::{Calculations, Place},
@@ -29,9 +29,10 @@ use crate::{
 /// What the registry is told.
 pub(super) enum Message {
     Calculate { asker: Asker, scenario: ScenarioId, place: Place, reply: Reply<CalculateAnswer> },
-    Cancel { access: Access, scenario: ScenarioId, reply: Reply<CancelAnswer> },
+    Cancel { access: Access, scenario: ScenarioId, run: Option<RunId>, reply: Reply<CancelAnswer> },
     Wait { scenario: ScenarioId, run: RunId, reply: Reply<()> },
     AtRest { scenario: ScenarioId, actor: ActorId, handled: u64 },
+    Orphaned(RunId),
     Look,
     Held(Instant, Vec<Held>),
     Claimed(Vec<Assignment>),
@@ -102,14 +103,16 @@ impl Actor for Registry {
                 let message = scenario::Message::Calculate { asker, place, reply };
                 self.forward(&myself, state, scenario, message).await?;
             }
-            Message::Cancel { access, scenario, reply } => {
-                self.forward(&myself, state, scenario, scenario::Message::Cancel { access, reply }).await?;
+            Message::Cancel { access, scenario, run, reply } => {
+                self.forward(&myself, state, scenario, scenario::Message::Cancel { access, run, reply }).await?;
             }
             Message::Wait { scenario, run, reply } => match state.scenarios.contains_key(&scenario) {
                 true => self.forward(&myself, state, scenario, scenario::Message::Wait { run, reply }).await?,
                 false => reply.send(()),
             },
             Message::AtRest { scenario, actor, handled } => state.let_go(scenario, actor, handled),
+            Message::Orphaned(_) if state.closing => {}
+            Message::Orphaned(run) => self.claim(&myself, Reason::Orphaned(run)),
             Message::Look => self.look(&myself, state),
             Message::Held(asked, held) => self.compare(&myself, state, asked, held),
             Message::Claimed(assignments) => {
@@ -196,8 +199,11 @@ impl Registry {
         id: ScenarioId,
     ) -> Result<ActorRef<scenario::Message>, ActorProcessingErr> {
         let registry = myself.clone();
-        let on_rest = Box::new(move |scenario, actor, handled| {
-            let _ = registry.cast(Message::AtRest { scenario, actor, handled });
+        let tell = Box::new(move |said| {
+            let _ = registry.cast(match said {
+                Said::AtRest { scenario, actor, handled } => Message::AtRest { scenario, actor, handled },
+                Said::Orphaned(run) => Message::Orphaned(run),
+            });
         });
         let actor = ScenarioActor {
             id,
@@ -206,7 +212,7 @@ impl Registry {
             calculations: self.calculations.clone(),
             events: self.events.clone(),
             in_motion: self.in_motion.clone(),
-            on_rest,
+            tell,
         };
         Ok(Actor::spawn_linked(None, actor, (), myself.get_cell()).await?.0)
     }
@@ -239,15 +245,17 @@ impl Registry {
     /// Lets go what this process holds no longer, and begins again what it holds and nobody in it works
     /// on: it was accepted just when its actor failed, or the database's answer was lost.
     fn compare(&self, myself: &ActorRef<Message>, state: &mut State, asked: Instant, held: Vec<Held>) {
-        let held: HashMap<_, _> = held.into_iter().map(|held| (held.scenario, (held.run, held.attempt))).collect();
+        let mut of: HashMap<ScenarioId, Vec<(RunId, i64)>> = HashMap::new();
+        for Held { scenario, run, attempt } in held {
+            of.entry(scenario).or_default().push((run, attempt));
+        }
         for (scenario, entry) in &mut state.scenarios {
             entry.forwarded += 1;
-            let _ = entry.actor.cast(scenario::Message::Held(asked, held.get(scenario).copied()));
+            let held = of.remove(scenario).unwrap_or_default();
+            let _ = entry.actor.cast(scenario::Message::Held(asked, held));
         }
-        for &scenario in held.keys() {
-            if !state.scenarios.contains_key(&scenario) && !state.closing {
-                self.claim(myself, Reason::Orphaned(scenario));
-            }
+        if !state.closing {
+            of.into_values().flatten().for_each(|(run, _)| self.claim(myself, Reason::Orphaned(run)));
         }
     }
 
@@ -265,7 +273,7 @@ impl Registry {
                     lease: lease(&context),
                     abandoned: hold.may_take_over(),
                     own,
-                    scenario: reason.scenario(),
+                    only: reason.only(),
                     blamed: matches!(reason, Reason::Failed(_)),
                     limit,
                     now: context.clock.now(),
@@ -317,17 +325,18 @@ enum Reason {
     Routine,
     /// This process has forgotten all that it held.
     Forgotten,
-    /// This process holds the scenario's run, and nobody in it works on it.
-    Orphaned(ScenarioId),
+    /// This process holds the run, and nobody in it works on it.
+    Orphaned(RunId),
     /// The scenario's actor failed, perhaps because of its run.
     Failed(ScenarioId),
 }
 
 impl Reason {
-    fn scenario(self) -> Option<ScenarioId> {
+    fn only(self) -> Option<Only> {
         match self {
             Self::Routine | Self::Forgotten => None,
-            Self::Orphaned(scenario) | Self::Failed(scenario) => Some(scenario),
+            Self::Orphaned(run) => Some(Only::Run(run)),
+            Self::Failed(scenario) => Some(Only::Scenario(scenario)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One scenario in motion: accepts its calculation, has it calculated, commits how it ended.
+//! One scenario in motion: accepts its calculations, has them calculated, commits how they ended.
 //!
 //! The actor decides; the database and the calculation run beside it and report back by message. It
 //! asks the database one question at a time, so that requests for one scenario take their turns, and
@@ -15,7 +15,7 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef};
 use safire_domain::{
     RunId, ScenarioId,
     engine::Progress,
-    run::{Advance, Outcome},
+    run::{Advance, Kind, Outcome},
     user::Access,
 };
 use safire_store::runs::{self, Accepted, Assignment, Cancelled, Request};
@@ -52,6 +52,7 @@ pub(super) enum Message {
     },
     Cancel {
         access: Access,
+        run: Option<RunId>,
         reply: Reply<CancelAnswer>,
     },
     Wait {
@@ -60,7 +61,7 @@ pub(super) enum Message {
     },
     Resume(Assignment),
     /// What the database says this process holds of the scenario, asked at that time.
-    Held(Instant, Option<(RunId, i64)>),
+    Held(Instant, Vec<(RunId, i64)>),
     Answered(Answer),
     Progressed(RunId, Progress),
     Lingered(RunId),
@@ -74,8 +75,16 @@ pub(super) enum Answer {
     Cancel { answer: Result<Cancelled, DatabaseError>, reply: Reply<CancelAnswer> },
 }
 
-/// Tells the registry that the scenario is at rest, having handled so many of its messages.
-pub(super) type OnRest = Box<dyn Fn(ScenarioId, ActorId, u64) + Send + Sync>;
+/// What a scenario tells its registry.
+pub(super) enum Said {
+    /// It is at rest, having handled so many of the registry's messages.
+    AtRest { scenario: ScenarioId, actor: ActorId, handled: u64 },
+    /// This process holds a run of it that the actor knows nothing of.
+    Orphaned(RunId),
+}
+
+/// Tells the registry.
+pub(super) type Tell = Box<dyn Fn(Said) + Send + Sync>;
 
 /// What a scenario works with.
 pub(super) struct ScenarioActor {
@@ -84,9 +93,9 @@ pub(super) struct ScenarioActor {
     pub database: Database,
     pub calculations: Calculations,
     pub events: Events,
-    /// Where its run counts.
+    /// Where its runs count.
     pub in_motion: Ongoing,
-    pub on_rest: OnRest,
+    pub tell: Tell,
 }
 
 #[derive(Default)]
@@ -94,14 +103,15 @@ pub(super) struct State {
     /// Questions to the database that wait for their turn.
     questions: VecDeque<Question>,
     asking: bool,
-    motion: Option<Motion>,
+    /// The runs that this process calculates, at most one of each kind.
+    motions: Vec<Motion>,
     /// Messages of the registry that were handled.
     handled: u64,
 }
 
 enum Question {
     Calculate { asker: Asker, place: Place, reply: Reply<CalculateAnswer> },
-    Cancel { access: Access, reply: Reply<CancelAnswer> },
+    Cancel { access: Access, run: Option<RunId>, reply: Reply<CancelAnswer> },
 }
 
 impl Question {
@@ -113,9 +123,10 @@ impl Question {
     }
 }
 
-/// The run that this process calculates.
+/// A run that this process calculates.
 struct Motion {
     run: RunId,
+    kind: Kind,
     attempt: i64,
     /// When it was in the database for certain.
     since: Instant,
@@ -130,6 +141,11 @@ struct Motion {
 }
 
 impl Motion {
+    /// The run has ended: whoever waited for it may look.
+    fn end(self) {
+        self.waiting.into_iter().for_each(|reply| reply.send(()));
+    }
+
     /// Does something for the run, beside the actor.
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(self.origin.clone().scope(work).instrument(self.span.clone()));
@@ -157,9 +173,9 @@ impl Actor for ScenarioActor {
                 state.handled += 1;
                 state.questions.push_back(Question::Calculate { asker, place, reply });
             }
-            Message::Cancel { access, reply } => {
+            Message::Cancel { access, run, reply } => {
                 state.handled += 1;
-                state.questions.push_back(Question::Cancel { access, reply });
+                state.questions.push_back(Question::Cancel { access, run, reply });
             }
             Message::Wait { run, reply } => {
                 state.handled += 1;
@@ -171,7 +187,7 @@ impl Actor for ScenarioActor {
             }
             Message::Held(asked, held) => {
                 state.handled += 1;
-                state.let_go(asked, held);
+                self.compare(state, asked, &held);
             }
             Message::Answered(answer) => self.answered(&myself, state, answer),
             Message::Progressed(run, progress) => self.progressed(state, run, progress),
@@ -185,10 +201,14 @@ impl Actor for ScenarioActor {
 }
 
 impl State {
+    fn motion(&mut self, run: RunId) -> Option<&mut Motion> {
+        self.motions.iter_mut().find(|motion| motion.run == run)
+    }
+
     fn wait(&mut self, run: RunId, reply: Reply<()>) {
-        match &mut self.motion {
-            Some(motion) if motion.run == run => motion.waiting.push(reply),
-            _ => reply.send(()),
+        match self.motion(run) {
+            Some(motion) => motion.waiting.push(reply),
+            None => reply.send(()),
         }
     }
 
@@ -200,24 +220,20 @@ impl State {
     }
 
     fn is_current(&self, run: RunId, attempt: i64) -> bool {
-        self.motion.as_ref().is_some_and(|motion| (motion.run, motion.attempt) == (run, attempt))
+        self.motions.iter().any(|motion| (motion.run, motion.attempt) == (run, attempt))
     }
 
     /// A run that was taken over by another process, or has ended, is calculated here no longer.
-    fn let_go(&mut self, asked: Instant, held: Option<(RunId, i64)>) {
-        let Some(motion) = &self.motion else { return };
-        let (run, attempt) = (motion.run, motion.attempt);
-        if motion.since < asked && held != Some((run, attempt)) {
-            tracing::info!(run.id = %run, attempt, "the run is held no longer");
-            self.end(run);
+    fn let_go(&mut self, asked: Instant, held: &[(RunId, i64)]) {
+        let is_lost = |motion: &mut Motion| motion.since < asked && !held.contains(&(motion.run, motion.attempt));
+        for motion in self.motions.extract_if(.., is_lost) {
+            tracing::info!(run.id = %motion.run, attempt = motion.attempt, "the run is held no longer");
+            motion.end();
         }
     }
 
-    /// The run has ended: whoever waited for it may look.
     fn end(&mut self, run: RunId) {
-        if let Some(motion) = self.motion.take_if(|motion| motion.run == run) {
-            motion.waiting.into_iter().for_each(|reply| reply.send(()));
-        }
+        self.motions.extract_if(.., |motion| motion.run == run).for_each(Motion::end);
     }
 }
 
@@ -232,8 +248,21 @@ impl ScenarioActor {
                 state.asking = true;
                 self.ask(myself, question);
             }
-            None if state.motion.is_none() => (self.on_rest)(self.id, myself.get_id(), state.handled),
+            None if state.motions.is_empty() => {
+                let (scenario, actor, handled) = (self.id, myself.get_id(), state.handled);
+                (self.tell)(Said::AtRest { scenario, actor, handled });
+            }
             None => {}
+        }
+    }
+
+    /// Compares the runs in motion here with those that the database says this process holds. While a question is
+    /// asked, a run may have been accepted that is not known here yet.
+    fn compare(&self, state: &mut State, asked: Instant, held: &[(RunId, i64)]) {
+        state.let_go(asked, held);
+        if !state.asking {
+            let unknown = held.iter().filter(|(run, _)| state.motions.iter().all(|motion| motion.run != *run));
+            unknown.for_each(|(run, _)| (self.tell)(Said::Orphaned(*run)));
         }
     }
 
@@ -245,14 +274,14 @@ impl ScenarioActor {
         let asked = async move {
             let now = context.clock.now();
             let answer = match question {
-                Question::Calculate { asker: Asker { access, key, ask }, place, reply } => {
+                Question::Calculate { asker: Asker { access, key, ask, inputs, versions }, place, reply } => {
                     let (run, lease) = (RunId::new(now), lease(&context));
-                    let request = Request { access, key, scenario, ask, run, lease, now };
+                    let request = Request { access, key, scenario, ask, inputs, versions, run, lease, now };
                     let answer = database.write(move |c| Box::pin(runs::accept(c, request))).await;
                     Answer::Calculate { answer: Box::new(answer), place, reply }
                 }
-                Question::Cancel { access, reply } => {
-                    let answer = database.write(move |c| Box::pin(runs::cancel(c, access, scenario, now))).await;
+                Question::Cancel { access, run, reply } => {
+                    let answer = database.write(move |c| Box::pin(runs::cancel(c, access, scenario, run, now))).await;
                     Answer::Cancel { answer, reply }
                 }
             };
@@ -281,7 +310,7 @@ impl ScenarioActor {
         }
     }
 
-    /// Has a run calculated; an earlier attempt of this scenario ends.
+    /// Has a run calculated; an earlier attempt, or an earlier run of its kind, ends.
     fn begin(
         &self,
         myself: &ActorRef<Message>,
@@ -297,10 +326,13 @@ impl ScenarioActor {
             trace_id = origin.trace(), span_id = %origin.cause().span, parent_id = asker.map(tracing::field::display)
         );
         let cancel = CancellationToken::new();
-        let waiting = state.motion.take().map(|earlier| earlier.waiting).unwrap_or_default();
+        let kind = Kind::of(&order.analysis);
+        let earlier = state.motions.extract_if(.., |motion| motion.kind == kind);
+        let waiting = earlier.flat_map(|earlier| earlier.waiting).collect();
         let guards = (cancel.clone().drop_guard(), self.in_motion.begin());
-        state.motion = Some(Motion {
+        state.motions.push(Motion {
             run,
+            kind,
             attempt,
             since: Instant::now(),
             span: span.clone(),
@@ -322,7 +354,7 @@ impl ScenarioActor {
 
     /// Notes how far the run is, and tells whoever watches.
     fn progressed(&self, state: &mut State, run: RunId, progress: Progress) {
-        let Some(motion) = state.motion.as_mut().filter(|motion| motion.run == run) else { return };
+        let Some(motion) = state.motion(run) else { return };
         let begun = motion.advance.take().map_or_else(|| self.context.clock.now(), |advance| advance.started_at);
         let advance = advance(progress, begun);
         self.events.progress(run.uuid(), None, advance.clone());
@@ -330,8 +362,8 @@ impl ScenarioActor {
     }
 
     /// Records how far the run is, now and again while it lasts.
-    fn record(&self, myself: &ActorRef<Message>, state: &State, run: RunId) {
-        let Some(motion) = state.motion.as_ref().filter(|motion| motion.run == run) else { return };
+    fn record(&self, myself: &ActorRef<Message>, state: &mut State, run: RunId) {
+        let Some(motion) = state.motion(run) else { return };
         let Some(advance) = motion.advance.clone() else {
             myself.send_after(LINGERING, move || Message::Lingered(run));
             return;
@@ -350,8 +382,8 @@ impl ScenarioActor {
     }
 
     /// Commits an outcome, however long the database is away; a late one is refused there.
-    fn commit(&self, myself: &ActorRef<Message>, state: &State, run: RunId, attempt: i64, outcome: Outcome) {
-        let Some(motion) = state.motion.as_ref().filter(|_| state.is_current(run, attempt)) else { return };
+    fn commit(&self, myself: &ActorRef<Message>, state: &mut State, run: RunId, attempt: i64, outcome: Outcome) {
+        let Some(motion) = state.motion(run).filter(|motion| motion.attempt == attempt) else { return };
         let (context, database, myself) = (self.context.clone(), self.database.clone(), myself.clone());
         let settled = async move {
             settle(&context, &database, run, attempt, outcome).await;

@@ -2,19 +2,20 @@
 
 use safire_domain::{
     RunId, ScenarioId, Timestamp,
-    engine::{Analysis, ENGINE_VERSION, Invalid},
+    engine::{Analysis, ENGINE_VERSION, InputDocument, Invalid},
     event,
     lifecycle::{Event, Refused, Rest, RunState, Status},
     run::{Kind, Order, Run, Snapshot, fingerprint},
+    scenario::Scenario,
     user::Access,
 };
 use serde_json::{Map, json};
 use sqlx::types::Json;
 
-use super::{Assignment, Lease, TABLE, by_id, lease_until_postgres};
+use super::{Assignment, Lease, Row, TABLE, by_id, columns, lease_until_postgres};
 use crate::{
     Connection, Error, Result,
-    access::Right,
+    access::{Right, Written},
     connection::on,
     events,
     idempotency::{self, Key, Known},
@@ -44,6 +45,10 @@ pub struct Request {
     pub scenario: ScenarioId,
     /// What is asked for.
     pub ask: Ask,
+    /// The scenario's inputs that are to be stored and calculated, instead of those that it has.
+    pub inputs: Option<Box<InputDocument>>,
+    /// The versions of the scenario of which the request may be; of any when there are none.
+    pub versions: Option<Vec<i64>>,
     /// The id that a new run gets.
     pub run: RunId,
     /// Who will calculate it.
@@ -59,8 +64,10 @@ pub enum Accepted {
     New(Run, Box<Assignment>),
     /// The run that computes, or has computed, just that.
     Same(Run),
-    /// A run with other inputs is in motion.
+    /// A run of the same kind with other inputs is in motion.
     Busy(RunId),
+    /// The scenario has none of the versions that the request may be of.
+    Changed,
     /// The scenario's inputs cannot be calculated.
     Invalid(Invalid),
     /// What was asked cannot be answered for these inputs.
@@ -108,18 +115,21 @@ async fn accept_once(connection: &mut Connection, request: Request) -> Result<Ac
 }
 
 async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Accepted> {
-    let Some((scenario, right)) = scenarios::find_with_right(connection, request.access, request.scenario).await?
-    else {
+    let Some((stored, right)) = scenarios::find_with_right(connection, request.access, request.scenario).await? else {
         return Ok(Accepted::Unknown);
     };
     if right != Right::Write {
         return Ok(Accepted::Forbidden);
     }
+    if request.versions.as_ref().is_some_and(|versions| !versions.contains(&stored.version)) {
+        return Ok(Accepted::Changed);
+    }
+    let scenario = edited(&stored, request.inputs.as_deref());
     let (revision, edition, snapshot) = match &request.ask {
         Ask::Analysis(analysis) => {
             let (edition, defaults) = master_data::defaults_of(connection, &scenario.pathway).await?;
             let (defaults, analysis) = (defaults.map(|set| set.inputs), (**analysis).clone());
-            (scenario.revision, edition, Snapshot { given: scenario.inputs, defaults, analysis })
+            (scenario.revision, edition, Snapshot { given: scenario.inputs.clone(), defaults, analysis })
         }
         Ask::Again(run) => match failed(connection, scenario.id, *run).await? {
             Failed::Yes(revision, edition, snapshot) => (revision, edition, *snapshot),
@@ -135,24 +145,36 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
     if let Err(invalid) = order.analysis.start(&order.inputs) {
         return Ok(Accepted::InvalidAnalysis(invalid));
     }
-    let fingerprint = fingerprint(&order);
+    let (fingerprint, kind) = (fingerprint(&order), Kind::of(&order.analysis));
+    let current = current(connection, &scenario, kind).await?;
     if matches!(request.ask, Ask::Analysis(_))
-        && let Some(run) = same(connection, scenario.status, &fingerprint).await?
+        && let Some(run) = current.as_ref().filter(|run| run.fingerprint == fingerprint)
     {
-        return adopt(connection, run, scenario.revision, edition).await.map(Accepted::Same);
+        keep(connection, request, &stored, &scenario).await?;
+        return adopt(connection, run.clone(), scenario.revision, edition).await.map(Accepted::Same);
     }
+    if let Some(run) = current.filter(|run| !run.state.has_ended()) {
+        return Ok(Accepted::Busy(run.id));
+    }
+    // Other analyses are beside the scenario's status.
     let status = match scenario.status.after(Event::Accepted(request.run)) {
+        _ if kind != Kind::Base => scenario.status,
         Ok(status) => status,
         Err(Refused::Busy(run) | Refused::Stale(run)) => return Ok(Accepted::Busy(run)),
     };
-    if !scenarios::begin(connection, scenario.id, scenario.version, status, request.now).await? {
+    let version = keep(connection, request, &stored, &scenario).await?;
+    let begun = match kind {
+        Kind::Base => scenarios::begin(connection, scenario.id, version, status, request.now).await?,
+        _ => scenarios::lock(connection, scenario.id).await?,
+    };
+    if !begun {
         return Err(Error::Contended);
     }
     let run = Run {
         id: request.run,
         scenario_id: scenario.id,
         revision,
-        analysis: Kind::of(&order.analysis),
+        analysis: kind,
         state: RunState::Queued,
         attempt: 1,
         advance: None,
@@ -165,10 +187,29 @@ async fn try_accept(connection: &mut Connection, request: &Request) -> Result<Ac
     };
     insert(connection, &run, &snapshot, request.lease).await?;
     let told = Map::from_iter([("analysis".to_owned(), json!(run.analysis))]);
-    let kind = event::Kind::Calculating;
-    events::append_of_scenario(connection, kind, scenario.id, Some(run.id), told, request.now).await?;
+    let calculating = event::Kind::Calculating;
+    events::append_of_scenario(connection, calculating, scenario.id, Some(run.id), told, request.now).await?;
     let assignment = Assignment { run: run.id, scenario: scenario.id, attempt: run.attempt, order };
     Ok(Accepted::New(run, Box::new(assignment)))
+}
+
+/// The scenario with the inputs of the request.
+fn edited(scenario: &Scenario, inputs: Option<&InputDocument>) -> Scenario {
+    let scenario = scenario.clone();
+    let Some(inputs) = inputs else { return scenario };
+    let pathway = scenario.pathway.clone();
+    scenario.revised(pathway, inputs.clone())
+}
+
+/// Stores the inputs of the request, if they are others; returns the scenario's version then.
+async fn keep(connection: &mut Connection, request: &Request, stored: &Scenario, edited: &Scenario) -> Result<i64> {
+    if edited == stored {
+        return Ok(stored.version);
+    }
+    match scenarios::update_within(connection, request.access, edited, request.now).await? {
+        Written::Yes => Ok(stored.version + 1),
+        _ => Err(Error::Contended),
+    }
 }
 
 /// What a run was to compute, if it has failed.
@@ -193,10 +234,28 @@ async fn failed(connection: &mut Connection, scenario: ScenarioId, run: RunId) -
     }
 }
 
-/// The run in motion, or the one whose result stands, if it computes the same.
-async fn same(connection: &mut Connection, status: Status, fingerprint: &str) -> Result<Option<Run>> {
-    let (Status::Calculating { run, .. } | Status::Resting(Rest::Calculated(run))) = status else { return Ok(None) };
-    Ok(by_id(connection, run).await?.filter(|run| run.fingerprint == fingerprint))
+/// The scenario's run of that kind that is in motion, or whose result stands.
+async fn current(connection: &mut Connection, scenario: &Scenario, kind: Kind) -> Result<Option<Run>> {
+    if kind == Kind::Base {
+        return match scenario.status {
+            Status::Calculating { run, .. } | Status::Resting(Rest::Calculated(run)) => by_id(connection, run).await,
+            Status::Resting(Rest::Draft | Rest::Failed(_)) => Ok(None),
+        };
+    }
+    let row: Option<Row> = on!(connection, c => {
+        sqlx::query_as(concat!(
+            "SELECT ", columns!(), "
+             FROM runs r
+             WHERE r.scenario_id = $1 AND r.analysis = $2 AND r.state IN ('queued', 'running', 'succeeded')
+             ORDER BY CASE WHEN r.state = 'succeeded' THEN 1 ELSE 0 END, r.id DESC
+             LIMIT 1",
+        ))
+        .bind(scenario.id.uuid())
+        .bind(kind.as_str())
+        .fetch_optional(c)
+        .await
+    })?;
+    row.map(Run::try_from).transpose()
 }
 
 /// The run computes this revision with this edition too: say so, lest its result be called stale.
@@ -230,9 +289,10 @@ macro_rules! insert_sql {
 const INSERT_POSTGRES: &str = insert_sql!(lease_until_postgres!("$11"));
 const INSERT_SQLITE: &str = insert_sql!("NULL");
 
+/// Another process may have accepted one of the same kind at this moment.
 async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lease: Lease) -> Result<()> {
     let sql = connection.sql(INSERT_POSTGRES, INSERT_SQLITE);
-    on!(connection, c => {
+    let inserted = on!(connection, c => {
         sqlx::query(sql)
         .bind(run.id.uuid())
         .bind(run.scenario_id.uuid())
@@ -250,6 +310,9 @@ async fn insert(connection: &mut Connection, run: &Run, snapshot: &Snapshot, lea
         .execute(c)
         .await
         .map(drop)
-    })?;
-    Ok(())
+    });
+    inserted.map_err(|error| match error.into() {
+        Error::Duplicate(_) => Error::Contended,
+        error => error,
+    })
 }

@@ -5,14 +5,14 @@ use safire_domain::{
     engine::Failure,
     event,
     lifecycle::{Event, RunEvent, RunState},
-    run::{Findings, Outcome},
+    run::{Findings, Kind, Outcome},
     user::Access,
 };
 use serde_json::{Map, Value, json};
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
-use super::TABLE;
+use super::{TABLE, base};
 use crate::{Connection, Error, Result, access::Right, connection::on, events, scenarios};
 
 /// Commits how an attempt ended; `false` when the run is no longer that attempt of that owner, and
@@ -49,20 +49,23 @@ pub enum Cancelled {
     Forbidden,
     /// For the user there is no such scenario.
     Unknown,
+    /// The scenario has no such run.
+    UnknownRun,
 }
 
 /// How often a cancellation is tried again when the run changes hands meanwhile.
 const TRIES: usize = 5;
 
-/// Calls off the run in motion; the scenario returns to where it was.
+/// Cancels a run in motion: the one that is named, else that of the base analysis, else the newest.
 pub async fn cancel(
     connection: &mut Connection,
     access: Access,
     scenario: ScenarioId,
+    run: Option<RunId>,
     now: Timestamp,
 ) -> Result<Cancelled> {
     for _ in 0..TRIES {
-        match cancel_once(connection, access, scenario, now).await {
+        match cancel_once(connection, access, scenario, run, now).await {
             Err(Error::Contended) => {}
             settled => return settled,
         }
@@ -74,6 +77,7 @@ async fn cancel_once(
     connection: &mut Connection,
     access: Access,
     scenario: ScenarioId,
+    run: Option<RunId>,
     now: Timestamp,
 ) -> Result<Cancelled> {
     connection
@@ -85,8 +89,19 @@ async fn cancel_once(
                 if right != Right::Write {
                     return Ok(Cancelled::Forbidden);
                 }
-                let Some(run) = scenario.status.in_motion() else { return Ok(Cancelled::NotInMotion) };
-                let Some(found) = motion(c, run).await? else { return Ok(Cancelled::NotInMotion) };
+                let run = match run {
+                    Some(run) => run,
+                    None => match newest_in_motion(c, scenario.id).await? {
+                        Some(run) => run,
+                        None => return Ok(Cancelled::NotInMotion),
+                    },
+                };
+                let Some(found) = motion(c, run).await?.filter(|found| found.scenario_id == scenario.id.uuid()) else {
+                    return Ok(Cancelled::UnknownRun);
+                };
+                if found.state()?.has_ended() {
+                    return Ok(Cancelled::NotInMotion);
+                }
                 match end(c, found, Ending::Cancelled, now).await? {
                     true => Ok(Cancelled::Yes(run)),
                     // It ended at this moment, or changed hands.
@@ -95,6 +110,23 @@ async fn cancel_once(
             })
         })
         .await
+}
+
+/// The run of the base analysis that is in motion, or else the newest in motion.
+async fn newest_in_motion(connection: &mut Connection, scenario: ScenarioId) -> Result<Option<RunId>> {
+    let run: Option<Uuid> = on!(connection, c => {
+        sqlx::query_scalar(
+            "SELECT id
+             FROM runs
+             WHERE scenario_id = $1 AND state IN ('queued', 'running')
+             ORDER BY CASE WHEN analysis = 'base' THEN 0 ELSE 1 END, id DESC
+             LIMIT 1",
+        )
+        .bind(scenario.uuid())
+        .fetch_optional(c)
+        .await
+    })?;
+    Ok(run.map(RunId::from))
 }
 
 pub(super) enum Ending {
@@ -116,11 +148,7 @@ impl Ending {
     /// What is told of it.
     fn told(&self) -> (event::Kind, Map<String, Value>) {
         let (kind, told) = match self {
-            Self::Succeeded(findings) => {
-                let base = &findings.base;
-                let figures = vec![("lcop_usd_per_t", json!(base.lcop_usd_per_t)), ("npv_usd", json!(base.npv_usd))];
-                (event::Kind::Calculated, figures)
-            }
+            Self::Succeeded(findings) => (event::Kind::Calculated, base::figures(&findings.base).to_vec()),
             Self::Failed(failure) => (event::Kind::Failed, vec![("failure", json!(failure))]),
             Self::Cancelled => (event::Kind::Cancelled, Vec::new()),
         };
@@ -133,6 +161,7 @@ impl Ending {
 pub(super) struct Motion {
     id: Uuid,
     scenario_id: Uuid,
+    analysis: String,
     state: String,
     attempt: i64,
     lease_owner: Option<Uuid>,
@@ -140,10 +169,20 @@ pub(super) struct Motion {
     status: scenarios::StatusRow,
 }
 
+impl Motion {
+    fn state(&self) -> Result<RunState> {
+        RunState::from_name(&self.state).ok_or_else(|| Error::corrupt(TABLE, "unknown state"))
+    }
+
+    fn kind(&self) -> Result<Kind> {
+        Kind::from_name(&self.analysis).ok_or_else(|| Error::corrupt(TABLE, "unknown analysis"))
+    }
+}
+
 pub(super) async fn motion(connection: &mut Connection, run: RunId) -> Result<Option<Motion>> {
     Ok(on!(connection, c => {
         sqlx::query_as(
-            "SELECT r.id, r.scenario_id, r.state, r.attempt, r.lease_owner,
+            "SELECT r.id, r.scenario_id, r.analysis, r.state, r.attempt, r.lease_owner,
                     s.status, s.run_id, s.rest_status, s.rest_run_id
              FROM runs r
              JOIN scenarios s ON s.id = r.scenario_id
@@ -159,17 +198,21 @@ pub(super) async fn motion(connection: &mut Connection, run: RunId) -> Result<Op
 /// and taken up meanwhile has the same attempt, but another owner.
 pub(super) async fn end(connection: &mut Connection, found: Motion, ending: Ending, now: Timestamp) -> Result<bool> {
     let run = RunId::from(found.id);
-    let (kind, told) = ending.told();
+    let (kind, (event_kind, mut told)) = (found.kind()?, ending.told());
     let (run_event, event, findings, failure) = match ending {
         Ending::Succeeded(findings) => (RunEvent::Succeeded, Event::Succeeded(run), Some(*findings), None),
         Ending::Failed(failure) => (RunEvent::Failed, Event::Failed(run), None, Some(failure)),
         Ending::Cancelled => (RunEvent::Cancelled, Event::Cancelled(run), None, None),
     };
     let (result, analysis) = findings.map_or((None, None), |found| (Some(found.base), found.analysis));
-    let state = RunState::from_name(&found.state).ok_or_else(|| Error::corrupt(TABLE, "unknown state"))?;
-    let (Ok(state), Ok(status)) = (state.after(run_event), found.status.read()?.after(event)) else {
-        return Ok(false);
+    let (Ok(state), status) = (found.state()?.after(run_event), found.status.read()?) else { return Ok(false) };
+    // Other analyses are beside the scenario's status, unless a replica of an older version began this one.
+    let status = match status.after(event) {
+        Ok(status) => Some(status),
+        Err(_) if kind == Kind::Base => return Ok(false),
+        Err(_) => None,
     };
+    let is_success = state == RunState::Succeeded;
     let changed = on!(&mut *connection, c => {
         sqlx::query(
             "UPDATE runs
@@ -194,9 +237,15 @@ pub(super) async fn end(connection: &mut Connection, found: Motion, ending: Endi
         return Ok(false);
     }
     let scenario = found.scenario_id.into();
-    if !scenarios::end(connection, scenario, run, status, now).await? {
+    if let Some(status) = status
+        && !scenarios::end(connection, scenario, run, status, now).await?
+    {
         return Err(Error::corrupt(TABLE, "a run in motion whose scenario is at rest"));
     }
-    events::append_of_scenario(connection, kind, scenario, Some(run), told, now).await?;
+    told.insert("analysis".to_owned(), json!(kind));
+    events::append_of_scenario(connection, event_kind, scenario, Some(run), told, now).await?;
+    if is_success && status.is_none() {
+        base::keep(connection, run, now).await?;
+    }
     Ok(true)
 }

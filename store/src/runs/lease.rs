@@ -37,6 +37,24 @@ pub async fn record(connection: &mut Connection, run: RunId, attempt: i64, owner
     Ok(())
 }
 
+/// A run, or the runs of a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    /// The run.
+    Run(RunId),
+    /// The scenario's runs.
+    Scenario(ScenarioId),
+}
+
+impl Only {
+    fn uuid(self) -> Uuid {
+        match self {
+            Self::Run(run) => run.uuid(),
+            Self::Scenario(scenario) => scenario.uuid(),
+        }
+    }
+}
+
 /// Which runs in motion to take over. Runs that were handed back are always among them.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim {
@@ -46,8 +64,8 @@ pub struct Claim {
     pub abandoned: bool,
     /// Whether to begin this process's own runs again as well: its memory of them is gone.
     pub own: bool,
-    /// Only this scenario's.
-    pub scenario: Option<ScenarioId>,
+    /// Only this run, or the runs of this scenario.
+    pub only: Option<Only>,
     /// Whether own runs may be to blame that they begin again, so that it costs them an attempt.
     pub blamed: bool,
     /// At most so many.
@@ -81,7 +99,7 @@ macro_rules! claim_sql {
                    AND (lease_owner IS NULL OR (lease_owner = $1 AND $4) OR (lease_owner <> $1 AND $3 AND ",
             $ended,
             "))
-                   AND ($5 IS NULL OR scenario_id = $5)
+                   AND ($5 IS NULL OR $5 IN (id, scenario_id))
                  ORDER BY id
                  LIMIT $6 ",
             $lock,
@@ -109,7 +127,7 @@ async fn claim_within(connection: &mut Connection, claim: Claim) -> Result<Vec<A
             .bind(claim.lease.length.as_secs_f64())
             .bind(claim.abandoned)
             .bind(claim.own)
-            .bind(claim.scenario.map(ScenarioId::uuid))
+            .bind(claim.only.map(Only::uuid))
             .bind(claim.limit)
             .bind(claim.blamed)
             .fetch_all(c)

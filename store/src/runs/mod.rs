@@ -4,6 +4,7 @@
 //! by [`safire_domain::lifecycle`]; a change that comes too late writes nothing.
 
 mod accept;
+mod base;
 mod end;
 mod lease;
 mod standing;
@@ -24,7 +25,7 @@ use crate::{Connection, Error, Result, Window, access::readable, connection::on}
 
 pub use accept::{Accepted, Ask, Request, accept};
 pub use end::{Cancelled, cancel, settle};
-pub use lease::{Claim, Held, claim, hand_back, held, record, renew};
+pub use lease::{Claim, Held, Only, claim, hand_back, held, record, renew};
 pub use standing::{Ended, Standing, is_stale, standing};
 
 const TABLE: &str = "runs";
@@ -157,11 +158,38 @@ pub async fn find(
     row.map(Run::try_from).transpose()
 }
 
+/// Which runs of a scenario are meant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Those of this kind.
+    pub analysis: Option<Kind>,
+    /// Those in this state.
+    pub state: Option<RunState>,
+}
+
+/// The condition that a run `r` passes a [`Filter`], of the next two parameters.
+macro_rules! filtered {
+    ($analysis:literal, $state:literal) => {
+        concat!(
+            "(",
+            $analysis,
+            " IS NULL OR r.analysis = ",
+            $analysis,
+            ") AND (",
+            $state,
+            " IS NULL OR r.state = ",
+            $state,
+            ")",
+        )
+    };
+}
+
 /// The runs of a scenario that the user may see, newest first.
 pub async fn list(
     connection: &mut Connection,
     access: Access,
     scenario: ScenarioId,
+    filter: Filter,
     window: Window<RunId>,
 ) -> Result<Vec<Run>> {
     let rows: Vec<Row> = on!(connection, c => {
@@ -170,7 +198,7 @@ pub async fn list(
              FROM runs r
              JOIN scenarios s ON s.id = r.scenario_id
              JOIN projects p ON p.id = s.project_id
-             WHERE r.scenario_id = $3 AND r.id < $6 AND ", readable!(), "
+             WHERE r.scenario_id = $3 AND r.id < $6 AND ", filtered!("$7", "$8"), " AND ", readable!(), "
              ORDER BY r.id DESC
              LIMIT $5 OFFSET $4",
         ))
@@ -180,28 +208,54 @@ pub async fn list(
         .bind(window.skip)
         .bind(window.limit)
         .bind(window.below())
+        .bind(filter.analysis.map(Kind::as_str))
+        .bind(filter.state.map(RunState::as_str))
         .fetch_all(c)
         .await
     })?;
     rows.into_iter().map(Run::try_from).collect()
 }
 
-/// How many runs the scenario has had.
-pub async fn count(connection: &mut Connection, access: Access, scenario: ScenarioId) -> Result<i64> {
+/// How many such runs the scenario has had.
+pub async fn count(connection: &mut Connection, access: Access, scenario: ScenarioId, filter: Filter) -> Result<i64> {
     Ok(on!(connection, c => {
         sqlx::query_scalar(concat!(
             "SELECT COUNT(*)
              FROM runs r
              JOIN scenarios s ON s.id = r.scenario_id
              JOIN projects p ON p.id = s.project_id
-             WHERE r.scenario_id = $3 AND ", readable!(),
+             WHERE r.scenario_id = $3 AND ", filtered!("$4", "$5"), " AND ", readable!(),
         ))
         .bind(access.user.uuid())
         .bind(access.is_admin())
         .bind(scenario.uuid())
+        .bind(filter.analysis.map(Kind::as_str))
+        .bind(filter.state.map(RunState::as_str))
         .fetch_one(c)
         .await
     })?)
+}
+
+/// The newest run with a result of each kind but the base analysis. The caller has made sure that the user may see
+/// the scenario.
+pub async fn beside(connection: &mut Connection, scenario: ScenarioId) -> Result<Vec<Run>> {
+    let rows: Vec<Row> = on!(connection, c => {
+        sqlx::query_as(concat!(
+            "SELECT ", columns!(), "
+             FROM runs r
+             WHERE r.scenario_id = $1 AND r.state = 'succeeded' AND r.analysis <> 'base'
+               AND NOT EXISTS (
+                   SELECT 1
+                   FROM runs n
+                   WHERE n.scenario_id = r.scenario_id AND n.analysis = r.analysis AND n.state = 'succeeded'
+                     AND n.id > r.id)
+             ORDER BY r.analysis",
+        ))
+        .bind(scenario.uuid())
+        .fetch_all(c)
+        .await
+    })?;
+    rows.into_iter().map(Run::try_from).collect()
 }
 
 /// What a run found with the inputs that gave it; `None` while there is nothing. The caller has made sure

@@ -225,7 +225,7 @@ pub async fn update(
     connection.transaction(move |c| Box::pin(async move { update_within(c, access, &scenario, now).await })).await
 }
 
-async fn update_within(
+pub(crate) async fn update_within(
     connection: &mut Connection,
     access: Access,
     scenario: &Scenario,
@@ -270,10 +270,13 @@ async fn remove_within(connection: &mut Connection, access: Access, id: Scenario
     let Some(Owned { scenario, owner_id }) = find_owned(connection, access, id).await? else {
         return Ok(Removal::Unknown);
     };
+    // Whoever accepts a run of it waits, or is waited for: then that run is seen below.
+    lock(connection, id).await?;
     let version: Option<i64> = on!(&mut *connection, c => {
         sqlx::query_scalar(concat!(
             "DELETE FROM scenarios
-             WHERE id = $3 AND status <> 'calculating'
+             WHERE id = $3
+               AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.scenario_id = scenarios.id AND r.state IN ('queued', 'running'))
                AND EXISTS (SELECT 1 FROM projects p WHERE p.id = scenarios.project_id AND ", writable!(), ")
              RETURNING version",
         ))
@@ -295,6 +298,18 @@ async fn remove_within(connection: &mut Connection, access: Access, id: Scenario
     };
     events::append(connection, &removed).await?;
     Ok(Removal::Removed)
+}
+
+/// Keeps a scenario as it is until the transaction ends; `false` when it is no longer there.
+pub(crate) async fn lock(connection: &mut Connection, id: ScenarioId) -> Result<bool> {
+    let locked = on!(connection, c => {
+        sqlx::query("UPDATE scenarios SET version = version WHERE id = $1")
+            .bind(id.uuid())
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())
+    })?;
+    Ok(locked == 1)
 }
 
 /// Moves a scenario of version `version` to `status`; `false` when that version is no longer there.

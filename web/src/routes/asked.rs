@@ -3,7 +3,7 @@
 //! It is read kind by kind: reading a tagged value in one go forgets where in the body something is wrong.
 
 use safire_domain::{
-    engine::{Analysis, Invalid},
+    engine::{Analysis, InputDocument, Invalid},
     run::{self, Kind},
 };
 use serde::de::DeserializeOwned;
@@ -17,6 +17,44 @@ use crate::{
 
 /// What a body says, not looked at yet.
 pub(super) type Asked = Map<String, Value>;
+
+/// What a body asks to calculate.
+pub(super) struct Question {
+    pub analysis: Analysis,
+    /// Inputs that the scenario is to have from now on.
+    pub inputs: Option<Box<InputDocument>>,
+}
+
+impl Question {
+    /// The base analysis of the scenario as it is.
+    pub fn base() -> Self {
+        Self { analysis: run::base(), inputs: None }
+    }
+}
+
+/// The question of a body: the analysis stands in it, or under `analysis`; `inputs` as an object are the scenario's.
+pub(super) fn question(mut body: Asked) -> Result<Question, Problem> {
+    let inputs = match body.remove("inputs") {
+        Some(Value::Object(inputs)) => Some(read("/inputs", Value::Object(inputs))?),
+        Some(of_analysis) => {
+            body.insert("inputs".to_owned(), of_analysis);
+            None
+        }
+        None => None,
+    };
+    let analysis = match body.remove("analysis") {
+        Some(Value::Object(nested)) => match body.keys().next() {
+            None => analysis("/analysis", nested)?,
+            Some(name) => return Err(unknown("", name, "beside inputs and analysis there is none")),
+        },
+        Some(tag) => {
+            body.insert("analysis".to_owned(), tag);
+            analysis("", body)?
+        }
+        None => analysis("", body)?,
+    };
+    Ok(Question { analysis, inputs })
+}
 
 const KINDS: &str = "base, monte-carlo, sobol, tornado, spider, sweep";
 
@@ -37,7 +75,7 @@ pub(super) fn analysis(at: &str, mut asked: Asked) -> Result<Analysis, Problem> 
     Ok(match kind {
         Kind::Base => match asked.keys().next() {
             None => run::base(),
-            Some(name) => return Err(unknown(at, name)),
+            Some(name) => return Err(unknown(at, name, "the base analysis takes none")),
         },
         Kind::MonteCarlo => Analysis::MonteCarlo(within(at, asked)?),
         Kind::Sobol => Analysis::Sobol(within(at, asked)?),
@@ -51,8 +89,8 @@ fn within<T: DeserializeOwned>(at: &str, asked: Asked) -> Result<T, Problem> {
     read(at, Value::Object(asked))
 }
 
-fn unknown(at: &str, name: &str) -> Problem {
-    let message = format!("unknown field `{name}`, the base analysis takes none");
+fn unknown(at: &str, name: &str, why: &str) -> Problem {
+    let message = format!("unknown field `{name}`, {why}");
     FieldError::new(&format!("{at}/{name}"), "field.unknown", message).into()
 }
 

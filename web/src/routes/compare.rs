@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::calculation::ask;
+use super::{calculation::ask, results::of_this_engine};
 use crate::{App, Problem, auth::Caller, extract::Query, problem::FieldError};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -66,6 +66,8 @@ struct Compared {
     status: StatusName,
     /// The run that the figures are of; null where there is none.
     run_id: Option<RunId>,
+    /// The engine that gave the figures; null where there are none.
+    engine_version: Option<String>,
     /// Whether the inputs, or the defaults that fill them up, have changed since that run.
     stale: bool,
     /// Why there are no figures; null where there are.
@@ -83,11 +85,11 @@ struct Compared {
             "scenarios": [
                 { "id": "019a9e6c-6f5a-7c3e-8f0a-2b6d1c9e4f10", "project_id": "019a9e6c-1d22-7b10-9a41-5e3f7a8b9c0d",
                   "name": "Houston", "process": "HEFA", "feedstock": "UCO", "country": "USA", "main_product": "jet",
-                  "status": "calculated", "run_id": "019a9e6c-7000-7000-8000-000000000001", "stale": false,
-                  "reason": null },
+                  "status": "calculated", "run_id": "019a9e6c-7000-7000-8000-000000000001", "engine_version": "1",
+                  "stale": false, "reason": null },
                 { "id": "019a9e6c-7a01-7d52-b1c4-90e8d7f6a5b3", "project_id": "019a9e6c-1d22-7b10-9a41-5e3f7a8b9c0d",
                   "name": "Houston (copy)", "process": "HEFA", "feedstock": "UCO", "country": "USA",
-                  "main_product": "jet", "status": "draft", "run_id": null, "stale": false,
+                  "main_product": "jet", "status": "draft", "run_id": null, "engine_version": null, "stale": false,
                   "reason": "it was not calculated yet" },
             ],
             "metrics": [{ "name": "tci_usd", "unit": "USD", "values": [
@@ -107,6 +109,8 @@ struct Compared {
                                    "to": { "value": 250.0, "unit": "kt/yr" } }],
                       "contribution": { "status": "found", "value": -136098417.85 } }] }] },
         })),
+        (status = 409, description = "`engine.changed`: with `metric`, contributions are computed again, and another \
+            engine gave a result"),
         (status = 404, description = "There is no such scenario, or the caller may not see it; `detail` and `errors` \
             say which"),
         (status = 422, description = "`query.invalid`: too few ids, too many, one twice, or one that is no id"),
@@ -136,6 +140,7 @@ async fn contributions(
     all: &[Standing],
     metric: Metric,
 ) -> Result<engine::Comparison, Problem> {
+    all.iter().filter_map(|standing| standing.ended.as_ref()).try_for_each(|ended| of_this_engine(&ended.run))?;
     let subject = |standing: &Standing| -> Subject {
         let (given, defaults) = document(standing);
         let resolved = Snapshot::base(given.clone(), defaults.cloned()).resolve()?;
@@ -229,6 +234,7 @@ fn compared(standing: &Standing, reason: Option<String>) -> Compared {
         main_product,
         status: scenario.status.name(),
         run_id: standing.ended.as_ref().map(|ended| ended.run.id),
+        engine_version: standing.ended.as_ref().map(|ended| ended.run.engine_version.clone()),
         stale,
         reason,
     }

@@ -10,7 +10,6 @@ use safire_domain::{
     engine::InputDocument,
     name::{Description, Name},
     project::Project,
-    run,
     scenario::{Pathway, Scenario},
 };
 use safire_store::{
@@ -180,7 +179,7 @@ async fn first_scenario(app: &App, project: ProjectId, pathway: Pathway) -> Resu
 /// Begins the first calculation. The project is made whether or not there is room for it now; when the
 /// request is sent again, the scenario may be gone.
 async fn begin(app: &App, caller: Caller, id: ScenarioId) -> Result<(Option<ScenarioView>, Option<RunView>), Problem> {
-    let run = calculation::accept(app, caller, None, id, run::base()).await;
+    let run = calculation::accept(app, caller, None, id, super::asked::Question::base(), None).await;
     let found = app.database.read(move |c| Box::pin(scenarios::find(c, caller.access(), id))).await?;
     Ok((found.map(ScenarioView::from), run.ok().map(RunView::from)))
 }

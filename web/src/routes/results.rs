@@ -8,11 +8,15 @@ use axum::{
 use http::header::ETAG;
 use safire_domain::{
     RunId, ScenarioId,
-    lifecycle::{Rest, Status},
-    run::{Beside, Computed, Findings, Run, Snapshot},
+    engine::ENGINE_VERSION,
+    lifecycle::RunState,
+    run::{Beside, Computed, Findings, Kind, Run, Snapshot},
     scenario::Scenario,
 };
-use safire_store::{runs, scenarios};
+use safire_store::{
+    runs::{self, Filter},
+    scenarios,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -20,7 +24,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::{
     calculation::failed,
     scenarios::find,
-    view::{ResultView, RunView},
+    view::{AnalysisView, ResultView, RunView},
 };
 use crate::{
     App, Problem,
@@ -76,20 +80,40 @@ struct ResultQuery {
     format: Format,
 }
 
-/// The result that stands.
+/// Whose result to tell, and in which form.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+#[derive(Default)]
+struct StandingQuery {
+    /// The newest result of this analysis, instead of that of the base analysis.
+    #[param(inline)]
+    analysis: Option<Kind>,
+    /// As of a run's result.
+    trace: bool,
+    /// As of a run's result.
+    details: bool,
+    /// As of a run's result.
+    #[param(inline)]
+    format: Format,
+}
+
+/// The scenario's result.
 ///
-/// Of the run that ended last, or of the one before while another is in motion; 404 until there is one. As JSON, as a
+/// Of the base analysis that ended last, or of the one before while another is in motion; 404 until there is one.
+/// `analyses` lists what other analyses have found, each newest result; `?analysis=` reads one of them. As JSON, as a
 /// table (CSV) or as a workbook (XLSX) whose formulas recompute the levelized cost and the net present value.
 #[utoipa::path(
     get, path = "/scenarios/{id}/result", tag = "calculation",
-    params(("id" = ScenarioId, Path), ("If-None-Match" = Option<String>, Header), ResultQuery),
+    params(("id" = ScenarioId, Path), ("If-None-Match" = Option<String>, Header), StandingQuery),
     responses(
         (status = 200, description = "How the run ended", content(
             (ResultView = "application/json"),
             (String = "text/csv", example = "section,name,year,value,unit,source\r\nresult,npv_usd,,3224127521.1,,\r\n"),
             (files::Bytes = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         )),
-        (status = 409, description = "`run.without_result`: the run did not succeed, there is nothing to make a file of"),
+        (status = 409, description = "`run.without_result`: the run did not succeed, there is nothing to make a file of; \
+            `engine.changed`: trace, details and files are computed again, and another engine gave the result"),
         (status = 422, description = "`calculation.failed`: a detail is too large to be a number"),
     )
 )]
@@ -97,16 +121,35 @@ async fn result(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ScenarioId>,
-    Query(query): Query<ResultQuery>,
+    Query(StandingQuery { analysis, trace, details, format }): Query<StandingQuery>,
     has: Has,
 ) -> Result<Response, Problem> {
-    let scenario = find(&app, caller, id).await?;
-    let (Status::Resting(rest) | Status::Calculating { before: rest, .. }) = scenario.status;
-    let (Rest::Calculated(run) | Rest::Failed(run)) = rest else {
-        return Err(Problem::not_found("result: the scenario was not calculated yet"));
-    };
-    let run = find_run(&app, caller, id, run).await?;
-    show(&app, scenario, run, query, &has).await
+    let (scenario, beside) = scenario_with_analyses(&app, caller, id).await?;
+    let query = ResultQuery { trace, details, format };
+    match analysis {
+        None | Some(Kind::Base) => {
+            let run = scenario.status.rest().run();
+            let run = run.ok_or_else(|| Problem::not_found("result: the scenario has not been calculated"))?;
+            let run = find_run(&app, caller, id, run).await?;
+            show(&app, scenario, run, beside, query, &has).await
+        }
+        Some(kind) => {
+            let run = beside.into_iter().find(|run| run.analysis == kind);
+            let run = run.ok_or_else(|| Problem::not_found("result of that analysis"))?;
+            show(&app, scenario, run, Vec::new(), query, &has).await
+        }
+    }
+}
+
+/// A scenario that the caller may see, with the newest run of each other analysis that has a result.
+async fn scenario_with_analyses(app: &App, caller: Caller, id: ScenarioId) -> Result<(Scenario, Vec<Run>), Problem> {
+    let found = app.database.read(move |c| {
+        Box::pin(async move {
+            let Some(scenario) = scenarios::find(c, caller.access(), id).await? else { return Ok(None) };
+            Ok(Some((scenario, runs::beside(c, id).await?)))
+        })
+    });
+    found.await?.ok_or_else(|| Problem::not_found("scenario"))
 }
 
 /// One run of a scenario.
@@ -135,7 +178,8 @@ async fn read_run(State(app): State<App>, caller: Caller, InRun(id, run): InRun)
             (String = "text/csv", example = "section,name,year,value,unit,source\r\nresult,npv_usd,,3224127521.1,,\r\n"),
             (files::Bytes = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         )),
-        (status = 409, description = "`run.without_result`: the run did not succeed, there is nothing to make a file of"),
+        (status = 409, description = "`run.without_result`: the run did not succeed, there is nothing to make a file of; \
+            `engine.changed`: trace, details and files are computed again, and another engine gave the result"),
         (status = 422, description = "`calculation.failed`: a detail is too large to be a number"),
     )
 )]
@@ -151,11 +195,26 @@ async fn result_of_run(
     if !run.state.has_ended() {
         return Err(Problem::not_found("result: the run has not ended"));
     }
-    show(&app, scenario, run, query, &has).await
+    show(&app, scenario, run, Vec::new(), query, &has).await
 }
 
-async fn show(app: &App, scenario: Scenario, run: Run, query: ResultQuery, has: &Has) -> Result<Response, Problem> {
+async fn show(
+    app: &App,
+    scenario: Scenario,
+    run: Run,
+    beside: Vec<Run>,
+    query: ResultQuery,
+    has: &Has,
+) -> Result<Response, Problem> {
+    if query.is_computed_again() {
+        of_this_engine(&run)?;
+    }
     let stale = is_stale(app, &scenario, &run).await?;
+    let mut analyses = Vec::new();
+    for run in beside {
+        let stale = is_stale(app, &scenario, &run).await?;
+        analyses.push(AnalysisView { analysis: run.analysis, run_id: run.id, stale, finished_at: run.finished_at });
+    }
     // A result never changes; whether it is stale, and the run's revision, may. A file also has the scenario's name.
     let parts = [
         (stale, ".stale"),
@@ -166,7 +225,8 @@ async fn show(app: &App, scenario: Scenario, run: Run, query: ResultQuery, has: 
     ];
     let parts: String = parts.into_iter().filter(|(is, _)| *is).map(|(_, part)| part).collect();
     let named = if query.format == Format::Json { String::new() } else { format!(".{}", scenario.version) };
-    let tag = format!("{}.{}.{}{named}{parts}", run.id, run.revision, scenario.revision);
+    let analysed: String = analyses.iter().map(|one| format!(".{}{}", one.run_id, u8::from(one.stale))).collect();
+    let tag = format!("{}.{}.{}{named}{parts}{analysed}", run.id, run.revision, scenario.revision);
     if has.has(&tag) {
         return Ok(not_modified(&tag));
     }
@@ -174,7 +234,29 @@ async fn show(app: &App, scenario: Scenario, run: Run, query: ResultQuery, has: 
         return Ok(([(ETAG, quoted(&tag))], file(app, scenario, run, query.format).await?).into_response());
     }
     let beside = Beside { trace: query.trace, details: query.details };
-    Ok(Tagged::new(tag, render(app, run, stale, beside).await?).into_response())
+    let view = render(app, run, stale, beside).await?;
+    Ok(Tagged::new(tag, ResultView { analyses, ..view }).into_response())
+}
+
+impl ResultQuery {
+    /// Whether parts are asked for that are not stored, but computed from the stored inputs.
+    fn is_computed_again(&self) -> bool {
+        self.trace || self.details || self.format != Format::Json
+    }
+}
+
+/// What is computed again must be computed by the engine that gave the result: figures of two engines may contradict
+/// each other.
+pub(super) fn of_this_engine(run: &Run) -> Result<(), Problem> {
+    if run.engine_version == ENGINE_VERSION || run.state != RunState::Succeeded {
+        return Ok(());
+    }
+    let detail = format!(
+        "the result of run {} is of engine {}, this service has engine {ENGINE_VERSION}: what it would compute beside it \
+         might not agree with it. Calculate the scenario again, or read the result as JSON without trace and details",
+        run.id, run.engine_version
+    );
+    Err(Problem::conflict("engine.changed", detail))
 }
 
 /// A result as a file.
@@ -217,20 +299,43 @@ pub(super) async fn render(app: &App, run: Run, stale: bool, beside: Beside) -> 
     Ok(ResultView::new(run, stale, computed))
 }
 
+/// Which runs to list. The parts of [`Range`] are repeated: numbers cannot be read through a flattened structure.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RunsQuery {
+    /// Only those of this kind.
+    #[param(inline)]
+    analysis: Option<Kind>,
+    /// Only those in this state.
+    #[param(inline)]
+    state: Option<RunState>,
+    /// Entries to pass over.
+    #[param(minimum = 0, default = 0)]
+    skip: Option<i64>,
+    /// Entries to return, 1 to 200.
+    #[param(minimum = 1, maximum = 200, default = 100)]
+    limit: Option<i64>,
+    /// Where to go on: `next_cursor` of the page before. Entries that come or go meanwhile shift nothing.
+    #[param(max_length = 64)]
+    cursor: Option<String>,
+}
+
 /// A scenario's runs, newest first.
 ///
 /// A page at a time.
 #[utoipa::path(
-    get, path = "/scenarios/{id}/runs", tag = "calculation", params(("id" = ScenarioId, Path), Range),
+    get, path = "/scenarios/{id}/runs", tag = "calculation", params(("id" = ScenarioId, Path), RunsQuery),
     responses((status = 200, description = "A page of runs", body = Page<RunView>))
 )]
 async fn list_runs(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ScenarioId>,
-    Query(range): Query<Range>,
+    Query(RunsQuery { analysis, state, skip, limit, cursor }): Query<RunsQuery>,
 ) -> Result<Json<Page<RunView>>, Problem> {
-    let window = range.window()?;
+    let window = Range::new(skip, limit, cursor).window()?;
+    let filter = Filter { analysis, state };
     let access = caller.access();
     let found = app
         .database
@@ -239,7 +344,7 @@ async fn list_runs(
                 if scenarios::find(c, access, id).await?.is_none() {
                     return Ok(None);
                 }
-                Ok(Some((runs::list(c, access, id, window).await?, runs::count(c, access, id).await?)))
+                Ok(Some((runs::list(c, access, id, filter, window).await?, runs::count(c, access, id, filter).await?)))
             })
         })
         .await?;

@@ -39,6 +39,6 @@ async fn retry(
     InRun(id, run): InRun,
     key: RequestKey,
 ) -> Result<Response, Problem> {
-    let asker = Asker { access: caller.access(), key: key.get(), ask: Ask::Again(run) };
+    let asker = Asker::new(caller.access(), key.get(), Ask::Again(run));
     Ok(accepted(answer(app.scenarios.calculate(asker, id).await?)?))
 }

@@ -284,14 +284,8 @@ fn changed(before: &Scenario, change: ScenarioChange) -> Scenario {
         country: change.country.unwrap_or_else(|| before.pathway.country.clone()),
     };
     let inputs = change.inputs.unwrap_or_else(|| before.inputs.clone());
-    let same = pathway == before.pathway && inputs == before.inputs;
-    Scenario {
-        name: change.name.unwrap_or_else(|| before.name.clone()),
-        revision: if same { before.revision } else { before.revision + 1 },
-        pathway,
-        inputs,
-        ..before.clone()
-    }
+    let name = change.name.unwrap_or_else(|| before.name.clone());
+    Scenario { name, ..before.clone() }.revised(pathway, inputs)
 }
 
 /// Removes a scenario with its runs.

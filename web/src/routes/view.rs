@@ -129,9 +129,11 @@ impl From<Run> for RunView {
     }
 }
 
-/// Where a scenario's latest run stands.
+/// The state of a scenario's latest run.
 #[derive(Serialize, ToSchema)]
 pub(super) struct StatusView {
+    /// The scenario's status, which follows its base analysis.
+    pub status: StatusName,
     #[serde(flatten)]
     pub run: RunView,
     /// While it waits: how many of all runs were accepted before it and wait too.
@@ -143,10 +145,26 @@ pub(super) struct StatusView {
     pub remaining_s: Option<f64>,
 }
 
+/// The newest result of an analysis beside the base analysis.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AnalysisView {
+    pub analysis: Kind,
+    /// The run that gave it.
+    pub run_id: RunId,
+    /// Whether the scenario's inputs, or the defaults that fill them up, have changed since.
+    pub stale: bool,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<Timestamp>,
+}
+
 /// How a scenario's calculation ended.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ResultView {
     pub run: RunView,
+    /// Of the scenario's result: the newest result of each other analysis, which `?analysis=` reads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub analyses: Vec<AnalysisView>,
     /// Whether the scenario's inputs have changed since, or the defaults that fill them up: calculated now, it
     /// would be of other inputs.
     pub stale: bool,
@@ -173,6 +191,7 @@ impl ResultView {
         let Some(computed) = computed else {
             return Self {
                 run,
+                analyses: Vec::new(),
                 stale,
                 result: None,
                 analysis: None,
@@ -182,6 +201,7 @@ impl ResultView {
             };
         };
         let Computed { result, analysis, resolved_inputs, trace, details } = computed;
-        Self { run, stale, result: Some(result), analysis, resolved_inputs: Some(resolved_inputs), trace, details }
+        let (result, resolved_inputs) = (Some(result), Some(resolved_inputs));
+        Self { run, analyses: Vec::new(), stale, result, analysis, resolved_inputs, trace, details }
     }
 }
