@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 mod exposition;
 mod listener;
+pub mod memory;
 pub mod report;
 pub mod service;
 mod shutdown;

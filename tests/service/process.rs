@@ -45,12 +45,12 @@ impl Server {
     fn start_so(files: TempDir, database: &TestDatabase, arguments: &[&str]) -> Self {
         let mut command = safire(files.path());
         command
-            .args(["--port", "0", "--set", "metrics.port=0", "--set", "auth.argon2_memory_kib=64"])
-            .args(["--set", "database.acquire_timeout_ms=15000"])
+            .args(["--port", "0", "--set", "metrics.port=0", "--set", "database.acquire_timeout_ms=15000"])
             .args(arguments)
             .env("DATABASE_URL", database.url());
         command
             .env("SAFIRE_JWT_SECRET", SECRET)
+            .env("SAFIRE_AUTH__ARGON2_MEMORY_KIB", "64")
             .env("SAFIRE_ADMIN_EMAIL", ADMIN.0)
             .env("SAFIRE_ADMIN_PASSWORD", ADMIN.1);
         let limits = ["LOGIN_PER_MINUTE", "REGISTER_PER_HOUR", "REFRESH_PER_MINUTE", "CALCULATE_PER_MINUTE"];
@@ -99,9 +99,19 @@ impl Server {
 
     /// The most memory that it has had, in bytes.
     pub fn peak_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that it has allocated and touched, in bytes: without the pages of the program itself,
+    /// which are many more in a debug build.
+    fn allocated_memory(&self) -> u64 {
+        self.memory("RssAnon:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-        1024 * peak.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+        let size = status.lines().find_map(|line| line.strip_prefix(field)).expect("a size");
+        1024 * size.split_whitespace().next().unwrap().parse::<u64>().unwrap()
     }
 
     /// Kills it as a crash would; returns its files.
@@ -203,6 +213,29 @@ on_both_engines! {
         // All twelve at once would be 120 MiB, were they kept.
         assert!(grown < 64 << 20, "memory grew by {} MiB", grown >> 20);
         assert_eq!(ana.get("/projects").await.is(200)["total"], 1);
+    }
+
+    async fn a_hundred_sign_ins_and_calculations_leave_little_memory_behind(database: &TestDatabase) {
+        // As it is without settings: each hash takes 19 MiB.
+        let server = Server::start_with(database, &["--set", "auth.argon2_memory_kib=19456"]);
+        let plant = server.nobody().login(ADMIN.0, ADMIN.1).await.plant(1000.0).await;
+        let nobody = server.nobody();
+        for round in 0..25 {
+            let signed_in = join_all([(); 4].map(|()| nobody.login(ADMIN.0, ADMIN.1))).await;
+            for (n, admin) in (0..).zip(signed_in) {
+                let inputs = of_capacity(f64::from(2000 + 4 * round + n));
+                admin.patch(&format!("/scenarios/{plant}"), json!({ "inputs": inputs })).await.is(200);
+                let run = admin.post(&format!("/scenarios/{plant}/calculate/sync"), None).await.is(200);
+                assert_eq!(run["run"]["state"], "succeeded");
+            }
+        }
+        eventually("70 MB at most, 26 of them the release program's own pages", async || {
+            match server.allocated_memory() {
+                ..=44_000_000 => Ok(()),
+                many => Err(many),
+            }
+        })
+        .await;
     }
 
     async fn a_crash_loses_no_accepted_run(database: &TestDatabase) {

@@ -1,6 +1,8 @@
 //! Who is asking: passwords (argon2id), access tokens (JWT), refresh tokens and API keys (random).
 
 mod caller;
+mod hasher;
+mod hs256;
 mod password;
 mod secret;
 mod token;

@@ -4,25 +4,28 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, mpsc},
     thread,
+    time::Duration,
 };
 
 use argon2::{
-    Algorithm, Argon2, Params, Version,
+    Params,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 
-use super::{BadSettings, Checked, Settings};
+use super::{BadSettings, Checked, Settings, hasher::Hasher};
 use crate::Problem;
 
+/// How long nobody signs in before the memory that hashes are computed in is given back.
+const QUIET: Duration = Duration::from_secs(5);
+
 pub(super) struct Passwords {
-    inner: Arc<Inner>,
     threads: Threads,
 }
 
 struct Inner {
-    hasher: Argon2<'static>,
+    hasher: Hasher,
     /// The hash of nobody's password: checked for unknown users, so that they take as long as known
     /// ones.
     nobody: String,
@@ -31,10 +34,11 @@ struct Inner {
 impl Passwords {
     pub fn new(settings: &Settings) -> Result<Self, BadSettings> {
         let params = Params::new(settings.memory_kib, settings.iterations, 1, None).map_err(BadSettings::Argon2)?;
-        let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let hasher = Hasher::new(params);
         let nobody = hash(&hasher, "nobody's password").map_err(BadSettings::Hash)?;
-        let threads = Threads::start(settings.permits).map_err(BadSettings::Threads)?;
-        Ok(Self { inner: Arc::new(Inner { hasher, nobody }), threads })
+        hasher.release();
+        let threads = Threads::start(settings.permits, Arc::new(Inner { hasher, nobody }));
+        Ok(Self { threads: threads.map_err(BadSettings::Threads)? })
     }
 
     pub async fn hash(&self, password: SecretString) -> Result<String, Problem> {
@@ -49,28 +53,26 @@ impl Passwords {
 
     async fn beside<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, Problem> {
         let (reply, result) = oneshot::channel();
-        let inner = Arc::clone(&self.inner);
-        self.threads.submit(Box::new(move || drop(reply.send(work(&inner)))));
+        self.threads.submit(Box::new(move |inner| drop(reply.send(work(inner)))));
         result.await.map_err(|error| Problem::defect(&error))
     }
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce(&Inner) + Send>;
 
-/// A few threads that only hash. A hash takes `memory_kib` from its thread's share of the heap, and
-/// the allocator keeps that for the next: on the runtime's many threads it would be kept many times.
+/// A few threads that only hash: each hash takes a core and `memory_kib`.
 struct Threads(mpsc::Sender<Job>);
 
 impl Threads {
-    fn start(number: usize) -> std::io::Result<Self> {
+    fn start(number: usize, inner: Arc<Inner>) -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let inbox = Arc::new(Mutex::new(inbox));
         for _ in 0..number {
-            let inbox = Arc::clone(&inbox);
+            let (inbox, inner) = (Arc::clone(&inbox), Arc::clone(&inner));
             thread::Builder::new().name("password".into()).spawn(move || {
-                while let Some(job) = next(&inbox) {
+                while let Some(job) = next(&inbox, &inner.hasher) {
                     // What panics drops its reply, and its caller is told.
-                    let _ = catch_unwind(AssertUnwindSafe(job));
+                    let _ = catch_unwind(AssertUnwindSafe(|| job(&inner)));
                 }
             })?;
         }
@@ -83,8 +85,12 @@ impl Threads {
     }
 }
 
-fn next(inbox: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
-    inbox.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv().ok()
+fn next(inbox: &Mutex<mpsc::Receiver<Job>>, hasher: &Hasher) -> Option<Job> {
+    let inbox = inbox.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    inbox.recv_timeout(QUIET).ok().or_else(|| {
+        hasher.release();
+        inbox.recv().ok()
+    })
 }
 
 impl Inner {
@@ -105,8 +111,8 @@ impl Inner {
     }
 }
 
-fn hash(hasher: &Argon2<'_>, password: &str) -> argon2::password_hash::Result<String> {
-    Ok(PasswordHasher::<PasswordHash>::hash_password(hasher, password.as_bytes())?.to_string())
+fn hash(hasher: &Hasher, password: &str) -> argon2::password_hash::Result<String> {
+    Ok(hasher.hash_password(password.as_bytes())?.to_string())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use safire_domain::{SessionId, Timestamp, UserId, user::User};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{Settings, digest};
+use super::{Settings, digest, hs256};
 use crate::Problem;
 
 const ISSUER: &str = "safire";
@@ -70,6 +70,7 @@ struct Claims {
 
 impl Tokens {
     pub fn new(settings: &Settings) -> Self {
+        hs256::install();
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
