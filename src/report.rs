@@ -58,9 +58,18 @@ fn key_figures(out: &mut String, result: &BaseAnalysis) {
     row(out, "NPV", &grouped(result.npv_usd, 0), "USD");
     row(out, "IRR", &answer(&result.irr, |v| plain(v * 100.0, 2)), "%");
     row(out, "Payback", &answer(&result.payback_years, |v| plain(v, 0)), "years");
+    negative_again(out, result.payback_negative_again_year);
     row(out, "Discounted payback", &answer(&result.discounted_payback_years, |v| plain(v, 0)), "years");
+    negative_again(out, result.discounted_payback_negative_again_year);
     row(out, "Carbon intensity", &plain(result.ci_g_per_mj.total, 2), "gCO2e/MJ");
     row(out, "Abatement cost", &answer(&result.abatement_usd_per_t, |v| plain(v, 2)), "USD/tCO2e");
+}
+
+/// Says when the sum of the cash flow is negative again after a payback.
+fn negative_again(out: &mut String, year: Option<i32>) {
+    if let Some(year) = year {
+        row(out, "  negative again in year", &year.to_string(), "");
+    }
 }
 
 fn plant(out: &mut String, result: &BaseAnalysis) {
@@ -130,6 +139,10 @@ fn answer(answer: &Answer, show: impl Fn(f64) -> String) -> String {
         Answer::Found { value } => show(*value),
         Answer::None { reason } => format!("none: {reason}"),
         Answer::Several { values } => values.iter().map(|&value| show(value)).collect::<Vec<_>>().join(" or "),
+        Answer::Intervals { intervals } => {
+            let shown = intervals.iter().map(|one| format!("{} to {}", show(one.from), show(one.to)));
+            shown.collect::<Vec<_>>().join(" or ")
+        }
     }
 }
 

@@ -118,6 +118,7 @@ fn compared(answer: Answer, first: Option<f64>) -> MetricValue {
         Answer::Found { .. } => None,
         Answer::None { reason } => Some(reason),
         Answer::Several { values } => Some(format!("there are several: {values:?}")),
+        Answer::Intervals { intervals } => Some(format!("there are intervals: {intervals:?}")),
     };
     MetricValue { value, reason, difference }
 }

@@ -38,6 +38,22 @@ pub enum Answer {
         /// All of them, ascending.
         values: Vec<f64>,
     },
+    /// Every value from one edge to the other solves the equation.
+    Intervals {
+        /// All of them, ascending; a single value has two equal edges.
+        intervals: Vec<Interval>,
+    },
+}
+
+/// The values from one edge to the other, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "from": 1485.77, "to": 1531.68 }))]
+pub struct Interval {
+    /// The lower edge.
+    pub from: f64,
+    /// The upper edge.
+    pub to: f64,
 }
 
 impl Answer {
@@ -50,16 +66,17 @@ impl Answer {
     pub fn value(&self) -> Option<f64> {
         match self {
             Self::Found { value } => Some(*value),
-            Self::None { .. } | Self::Several { .. } => None,
+            Self::None { .. } | Self::Several { .. } | Self::Intervals { .. } => None,
         }
     }
 
     /// Every number that the answer holds.
-    pub fn values(&self) -> &[f64] {
+    pub fn values(&self) -> Vec<f64> {
         match self {
-            Self::Found { value } => std::slice::from_ref(value),
-            Self::None { .. } => &[],
-            Self::Several { values } => values,
+            Self::Found { value } => vec![*value],
+            Self::None { .. } => Vec::new(),
+            Self::Several { values } => values.clone(),
+            Self::Intervals { intervals } => intervals.iter().flat_map(|one| [one.from, one.to]).collect(),
         }
     }
 

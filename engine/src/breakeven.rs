@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Interval};
 use crate::base::analyse;
-use crate::inputs::fields::Field;
+use crate::inputs::fields::{self, Field};
 use crate::inputs::{InputDocument, resolve};
 use crate::metric::Metric;
 use crate::solve::root_between;
@@ -67,10 +67,11 @@ pub enum BreakevenRefused {
 /// Looks for the values of an input at which a metric is as wanted, everything else in the complete
 /// `document` staying as it is.
 ///
-/// The range is looked at in 64 equal parts, and every change of sign of `metric − target` is bracketed to
-/// the last digit. Where a metric jumps past its target, as a payback in whole years does, the answer is
-/// where it jumps; of an input of whole numbers it is the first number beyond. Values at which the scenario
-/// is refused, or the metric does not exist, are passed over.
+/// The range is looked at in 64 equal parts. Where the metric ceases to exist within a part, the edge of its existence is
+/// found, and the part is searched up to it. Every change of sign of `metric − target` is then bracketed to the last
+/// digit. A metric that takes only whole numbers, such as a payback, has the wanted value over an interval: the answer is
+/// its two edges; where it jumps past its target, the answer is where it jumps. Values at which the scenario is refused
+/// are passed over.
 ///
 /// ```
 /// use safire_engine::breakeven::{BreakevenQuestion, breakeven};
@@ -101,11 +102,21 @@ pub struct Search {
     question: BreakevenQuestion,
     field: &'static Field,
     waiting: std::vec::IntoIter<f64>,
-    /// Where was looked, and by how much the metric missed its target there.
-    points: Vec<(f64, f64)>,
-    /// Pairs of neighbouring points that have been searched between.
-    searched: usize,
-    values: Vec<f64>,
+    /// Evenly spaced points of the range.
+    grid: Vec<Point>,
+    /// Parts of the grid that have been searched.
+    parts: usize,
+    /// The points of these parts, and those that were found between them.
+    searched: Vec<Point>,
+    /// Values at which the metric passes the target.
+    crossings: Vec<f64>,
+}
+
+/// A value of the input with the metric there, NaN where there is none.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    at: f64,
+    value: f64,
 }
 
 impl Search {
@@ -113,40 +124,114 @@ impl Search {
     pub fn new(document: InputDocument, question: BreakevenQuestion) -> Result<Self, BreakevenRefused> {
         let field = checked(&document, &question)?;
         let waiting = places(question.range, field).into_iter();
-        Ok(Self { document, question, field, waiting, points: Vec::new(), searched: 0, values: Vec::new() })
+        let (grid, searched, crossings) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { document, question, field, waiting, grid, parts: 0, searched, crossings })
     }
 
     /// Looks at one place, or closely between two. Says whether there is more to do.
     pub fn step(&mut self) -> bool {
         if let Some(at) = self.waiting.next() {
-            let gap = self.gap(at);
-            self.points.push((at, gap));
+            self.grid.push(self.point(at));
             return true;
         }
-        let Some(&[before, after]) = self.points.get(self.searched..self.searched + 2) else { return false };
-        self.searched += 1;
-        if before.1 * after.1 < 0.0 {
-            let crossing = if self.field.range.whole { Some(after.0) } else { self.root(before, after) };
-            self.values.extend(crossing);
-        }
+        let Some(&[before, after]) = self.grid.get(self.parts..self.parts + 2) else { return false };
+        self.parts += 1;
+        self.searched.push(before);
+        self.part(before, after);
+        self.searched.push(after);
         true
+    }
+
+    /// Searches between two neighbours of the grid.
+    fn part(&mut self, before: Point, after: Point) {
+        if before.value.is_nan() == after.value.is_nan() {
+            return self.stretch(before, after);
+        }
+        let (last, first) = self.boundary(before, after, |point| point.value.is_nan());
+        if before.value.is_nan() {
+            self.searched.extend([last, first]);
+            self.stretch(first, after);
+        } else {
+            self.stretch(before, last);
+            self.searched.extend([last, first]);
+        }
+    }
+
+    /// Searches where the metric exists at both ends.
+    fn stretch(&mut self, before: Point, after: Point) {
+        if before.value.is_nan() {
+            return;
+        }
+        if !self.question.metric.is_whole() {
+            let gap = |point: Point| (point.at, point.value - self.question.target);
+            let (before, after) = (gap(before), gap(after));
+            if before.1 * after.1 < 0.0 {
+                let root = match self.field.range.whole {
+                    true => Some(after.0),
+                    false => root_between(|at| self.point(at).value - self.question.target, before, after),
+                };
+                self.crossings.extend(root);
+            }
+            return;
+        }
+        // A whole number is the target between half a number less and half a number more.
+        for threshold in [self.question.target - 0.5, self.question.target + 0.5] {
+            if (before.value > threshold) != (after.value > threshold) {
+                let (last, first) = self.boundary(before, after, |point| point.value > threshold);
+                self.searched.extend([last, first]);
+                self.crossings.push(first.at);
+            }
+        }
+    }
+
+    /// The neighbouring numbers between which a property changes that the two points differ in.
+    fn boundary(&self, mut before: Point, mut after: Point, property: impl Fn(Point) -> bool) -> (Point, Point) {
+        let is_before = property(before);
+        loop {
+            let middle = f64::midpoint(before.at, after.at);
+            let middle = if self.field.range.whole { middle.floor() } else { middle };
+            if middle <= before.at || middle >= after.at {
+                return (before, after);
+            }
+            let middle = self.point(middle);
+            *(if property(middle) == is_before { &mut before } else { &mut after }) = middle;
+        }
     }
 
     /// What was found.
     pub fn finish(mut self) -> Breakeven {
         while self.step() {}
-        self.values.extend(self.points.iter().filter(|(_, gap)| *gap == 0.0).map(|(at, _)| *at));
-        self.values.sort_by(f64::total_cmp);
-        let asked = self.points.iter().filter(|(_, gap)| !gap.is_nan()).count();
-        Breakeven { unit: self.field.group.base_unit().into(), answer: answer(self.values, asked) }
+        Breakeven { unit: self.field.group.base_unit().into(), answer: self.answer() }
     }
 
-    fn gap(&self, value: f64) -> f64 {
-        gap(&self.document, &self.question, self.field, value)
+    fn answer(mut self) -> Answer {
+        let known: Vec<f64> = self.grid.iter().map(|point| point.value).filter(|value| !value.is_nan()).collect();
+        if let [first, others @ ..] = known.as_slice()
+            && !others.is_empty()
+            && known.len() == self.grid.len()
+            && others.iter().all(|other| other == first)
+        {
+            let unit = self.question.metric.unit();
+            let everywhere = format!("it is {first} {unit} everywhere in the range");
+            return Answer::none(format!("the metric does not depend on this input: {everywhere}"));
+        }
+        self.searched.sort_by(|a, b| a.at.total_cmp(&b.at));
+        let hits = self.hits();
+        // A jump of a whole number past the target is no crossing where the target is taken between.
+        let crossings = if self.question.metric.is_whole() && !hits.is_empty() { Vec::new() } else { self.crossings };
+        answer(hits, crossings, !known.is_empty() || self.searched.iter().any(|point| !point.value.is_nan()))
     }
 
-    fn root(&self, before: (f64, f64), after: (f64, f64)) -> Option<f64> {
-        root_between(|value| self.gap(value), before, after)
+    /// Runs of points at which the metric is just the target.
+    fn hits(&self) -> Vec<Interval> {
+        let is_hit = |point: &&Point| point.value == self.question.target;
+        let runs = self.searched.split(|point| !is_hit(&point)).filter(|run| !run.is_empty());
+        runs.map(|run| Interval { from: run[0].at, to: run[run.len() - 1].at }).collect()
+    }
+
+    /// The metric at a value of the input.
+    fn point(&self, at: f64) -> Point {
+        Point { at, value: value(&self.document, &self.question, self.field, at) }
     }
 }
 
@@ -154,6 +239,9 @@ fn checked(document: &InputDocument, question: &BreakevenQuestion) -> Result<&'s
     let pointer = question.pointer.clone();
     let unit_value = |field: &Field| Quantity::new(0.0, field.group.base_unit());
     let known = Field::at(&pointer).filter(|field| document.clone().set(&pointer, unit_value(field)));
+    // Without a loan there is no rate and no term at which a share could be owed.
+    let is_loanless = || resolve(document, None).is_ok_and(|resolved| resolved.inputs.place(&pointer).is_none());
+    let known = known.filter(|field| **field != fields::DEBT_SHARE || !is_loanless());
     let Some(field) = known else {
         return Err(BreakevenRefused::UnknownInput { pointer });
     };
@@ -181,22 +269,29 @@ fn places([from, to]: [f64; 2], field: &Field) -> Vec<f64> {
     whole
 }
 
-/// By how much the metric misses its target, NaN where there is no metric.
-fn gap(document: &InputDocument, question: &BreakevenQuestion, field: &Field, value: f64) -> f64 {
+/// The metric, NaN where there is none.
+fn value(document: &InputDocument, question: &BreakevenQuestion, field: &Field, at: f64) -> f64 {
     let mut changed = document.clone();
-    if !changed.set(&question.pointer, Quantity::new(value, field.group.base_unit())) {
+    if !changed.set(&question.pointer, Quantity::new(at, field.group.base_unit())) {
         return f64::NAN;
     }
     let Ok(resolved) = resolve(&changed, None) else { return f64::NAN };
     let Ok(result) = analyse(&resolved.inputs, &mut Plain) else { return f64::NAN };
-    question.metric.of(&result).map_or(f64::NAN, |found| found - question.target)
+    question.metric.of(&result).unwrap_or(f64::NAN)
 }
 
-fn answer(values: Vec<f64>, asked: usize) -> Answer {
-    match values.as_slice() {
-        [] if asked == 0 => Answer::none("the metric has no value anywhere in the range"),
+fn answer(hits: Vec<Interval>, crossings: Vec<f64>, exists: bool) -> Answer {
+    let at = |at| Interval { from: at, to: at };
+    let mut found: Vec<Interval> = hits.into_iter().chain(crossings.into_iter().map(at)).collect();
+    found.sort_by(|a, b| a.from.total_cmp(&b.from));
+    found.dedup();
+    if found.iter().any(|interval| interval.from < interval.to) {
+        return Answer::Intervals { intervals: found };
+    }
+    match found.as_slice() {
+        [] if !exists => Answer::none("the metric has no value anywhere in the range"),
         [] => Answer::none("the metric does not reach the target in the range"),
-        [value] => Answer::Found { value: *value },
-        _ => Answer::Several { values },
+        [one] => Answer::Found { value: one.from },
+        _ => Answer::Several { values: found.iter().map(|interval| interval.from).collect() },
     }
 }

@@ -52,7 +52,7 @@ pub mod uncertainty;
 pub mod units;
 
 pub use analysis::{Analysis, AnalysisResult, Job, Progress};
-pub use answer::Answer;
+pub use answer::{Answer, Interval};
 pub use balances::{Balances, balances};
 pub use base::{BaseAnalysis, analyse};
 pub use breakeven::{Breakeven, BreakevenQuestion, BreakevenRefused, breakeven};
@@ -68,4 +68,4 @@ pub use units::{Group, Quantity, Unit};
 
 /// The version of the formulas, part of the fingerprint of a run: a stored result is only reused while
 /// this is unchanged. Raised with every change after which some inputs give other bits.
-pub const ENGINE_VERSION: &str = "1";
+pub const ENGINE_VERSION: &str = "2";

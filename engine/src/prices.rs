@@ -73,7 +73,7 @@ impl Price {
     fn finite(self) -> Result<Self, Failure> {
         let all = [&self.usd_per_t, &self.usd_per_l, &self.usd_per_gal, &self.usd_per_gj];
         match all.iter().flat_map(|answer| answer.values()).find(|value| !value.is_finite()) {
-            Some(value) => Err(Failure::not_finite("price", *value)),
+            Some(value) => Err(Failure::not_finite("price", value)),
             None => Ok(self),
         }
     }

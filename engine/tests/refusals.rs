@@ -3,7 +3,7 @@
 mod common;
 
 use common::{defaults, worked_case};
-use safire_engine::{InputDocument, Quantity, Violation, resolve};
+use safire_engine::{InputDocument, Quantity, Violation, inputs::Profile, resolve};
 
 fn refused(change: impl FnOnce(&mut InputDocument)) -> Vec<Violation> {
     let mut document = worked_case();
@@ -33,7 +33,7 @@ fn an_unknown_unit_is_refused_with_the_accepted_ones() {
     assert_eq!(
         violation.message,
         "capacity is 500 kt/year: unit \"kt/year\" is not known; accepted are t/yr, kt/yr, kta, ktpa; \
-         allowed is more than 0 to 100000000 t/yr"
+         allowed is 1 to 100000000 t/yr"
     );
 }
 
@@ -119,11 +119,35 @@ fn a_finite_value_that_overflows_in_the_base_unit_is_out_of_range() {
 }
 
 #[test]
-fn a_capacity_of_zero_is_refused_as_an_exclusive_bound() {
-    let violations = refused(|d| d.plant.capacity = given(0.0, "t/yr"));
-    let violation = the_only(violations, "out_of_range", "/plant/capacity");
-    assert!(violation.allowed.unwrap().min_exclusive);
-    assert!(violation.message.contains("more than 0 to"), "{}", violation.message);
+fn a_plant_smaller_than_any_is_refused_with_the_smallest_capacity() {
+    for (capacity, unit) in [(0.0, "t/yr"), (5e-324, "t/yr"), (0.99e-3, "kt/yr")] {
+        let violations = refused(|d| d.plant.capacity = given(capacity, unit));
+        let violation = the_only(violations, "out_of_range", "/plant/capacity");
+        assert_eq!(violation.allowed.unwrap().min, 1.0);
+        assert!(violation.message.contains("allowed is 1 to 100000000 t/yr"), "{}", violation.message);
+    }
+}
+
+#[test]
+fn a_debt_needs_the_rate_and_the_term_of_its_loan() {
+    let pointers = |violations: Vec<Violation>| -> Vec<_> {
+        violations.into_iter().map(|violation| (violation.pointer, violation.code)).collect()
+    };
+    let alone = refused(|d| d.finance.debt_share = given(50.0, "%"));
+    let expected = ["/finance/debt_rate", "/finance/debt_term"].map(|at| (at.to_owned(), "required"));
+    assert_eq!(pointers(alone), expected);
+    let of_another_profile = refused(|d| {
+        d.finance.profile = Some(Profile::Safapac2025);
+        (d.finance.debt_share, d.finance.debt_rate) = (given(50.0, "%"), given(6.0, "%"));
+    });
+    assert_eq!(pointers(of_another_profile), [expected[1].clone()]);
+
+    let mut lent = worked_case();
+    (lent.finance.profile, lent.finance.debt_share) = (Some(Profile::NrelNthPlant), given(50.0, "%"));
+    assert_eq!(resolve(&lent, None).unwrap().inputs.finance.debt_rate, 0.08);
+    let mut none = worked_case();
+    none.finance.debt_share = given(0.0, "%");
+    assert!(resolve(&none, None).is_ok());
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn a_bar_without_a_value_has_no_swing_and_comes_last() {
     let result = tornado(&json!({
         "analysis": "tornado", "metrics": ["irr"],
         "inputs": [
-            { "input": "/products/jet/price", "unit": "USD/t", "low": 0, "high": 3500 },
+            { "input": "/products/jet/price", "unit": "USD/t", "low": 0, "high": 100 },
             { "input": "/economics/tax_rate", "unit": "%", "low": 20, "high": 30 }
         ]
     }));
@@ -212,4 +212,59 @@ fn a_job_whose_chunk_is_lost_fails_instead_of_waiting() {
     drop(job.take());
     assert!(!job.is_done());
     assert_eq!(job.finish().unwrap_err().code, UNFINISHED);
+}
+
+#[test]
+fn a_refused_end_of_a_tornado_has_its_reason_and_the_other_end_ranks_the_bar() {
+    let found = tornado(&json!({ "analysis": "tornado", "metrics": ["npv"], "inputs": [
+        { "input": "/feedstocks/UCO/yield", "unit": "kg/kg", "low": 0.5, "high": 1.5 },
+        { "input": "/products/jet/price", "unit": "USD/t", "low": 2999, "high": 3001 }] }));
+    let [first, second] = <[_; 2]>::try_from(found.metrics[0].bars.clone()).unwrap();
+    assert_eq!((first.input.input.as_str(), first.at_low), ("/feedstocks/UCO/yield", None));
+    assert!(first.low_reason.as_deref().is_some_and(|reason| reason.contains("not be made of its feedstocks")));
+    assert_eq!(first.high_reason, None);
+    let base = found.metrics[0].base.unwrap();
+    assert_eq!(first.swing, Some((first.at_high.unwrap() - base).abs()));
+    assert!(second.swing < first.swing && second.low_reason.is_none());
+}
+
+#[test]
+fn an_end_without_the_metric_says_why_there_is_none() {
+    let found = tornado(&json!({ "analysis": "tornado", "metrics": ["irr"], "inputs": [
+        { "input": "/products/jet/price", "unit": "USD/t", "low": 100, "high": 3000 }] }));
+    let reason = found.metrics[0].bars[0].low_reason.clone().unwrap();
+    assert!(reason.contains("cash flow"), "{reason}");
+}
+
+#[test]
+fn whole_number_inputs_are_scanned_over_whole_numbers_only() {
+    let sweep = |from: f64, to: f64, steps: u64| {
+        json!({ "analysis": "sweep", "metrics": ["npv"],
+                "x": { "input": "/economics/lifetime", "unit": "yr", "from": from, "to": to, "steps": steps } })
+    };
+    assert_eq!(refused(&sweep(10.0, 11.0, 3)), ["/x/steps"]);
+    assert_eq!(refused(&sweep(10.5, 20.5, 11))[0], "/x/from");
+    assert!(matches!(result(&sweep(10.0, 20.0, 11)), AnalysisResult::Sweep(_)));
+    let ends = json!({ "analysis": "tornado", "metrics": ["npv"], "inputs": [
+        { "input": "/economics/lifetime", "unit": "yr", "low": 17.5, "high": 22 }] });
+    assert_eq!(refused(&ends), ["/inputs/0/low"]);
+    let lines = spider(&json!({ "analysis": "spider", "metrics": ["npv"], "inputs": ["/economics/lifetime"],
+                                "changes": [-0.1, -0.03, 0.0, 0.05] }));
+    let values = &lines.metrics[0].lines[0].values;
+    assert_eq!(values.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, true]);
+}
+
+#[test]
+fn a_break_even_over_a_lifetime_is_a_whole_number() {
+    let sweep = sweep(&json!({ "analysis": "sweep", "metrics": ["discounted_payback", "npv"],
+        "x": { "input": "/economics/lifetime", "unit": "yr", "from": 1, "to": 31, "steps": 4 },
+        "breakeven": [{ "metric": "npv", "value": 1e9 }] }));
+    let [years] = <[_; 1]>::try_from(sweep.breakeven[0].points.clone()).unwrap();
+    assert_eq!(years[0].fract(), 0.0);
+    let npv = |years: f64| {
+        let mut document = worked_case();
+        document.economics.lifetime = Some(Quantity::new(years, "yr"));
+        analyse(&inputs(&document), &mut Plain).unwrap().npv_usd
+    };
+    assert!(npv(years[0]) >= 1e9 && npv(years[0] - 1.0) < 1e9);
 }

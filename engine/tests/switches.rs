@@ -112,6 +112,7 @@ fn a_switch_out_of_range_is_refused_by_name_value_range_and_unit() {
     assert_eq!(violation.message, "debt share is 120 %, which is out of range; allowed is 0 to 1");
     let violation = refused(|d| {
         set(d, "/finance/debt_share", 60.0, "%");
+        set(d, "/finance/debt_rate", 8.0, "%");
         set(d, "/finance/debt_term", 25.0, "yr");
     });
     assert_eq!(violation.message, "debt term is 25 yr, which is longer than the lifetime; allowed is 1 to 20 yr");

@@ -344,3 +344,29 @@ fn a_seed_is_all_that_a_specification_may_leave_out_besides_its_defaults() {
     let spec: MonteCarlo = serde_json::from_value(least).unwrap();
     assert_eq!((spec.seed, spec.histogram_bins), (0, 50));
 }
+
+#[test]
+fn correlations_that_cannot_be_are_refused_with_the_least_change_that_would_do() {
+    let uniform = |input: &str, unit: &str, min: f64, max: f64| json!({ "input": input, "unit": unit, "distribution": { "kind": "uniform", "min": min, "max": max } });
+    let (feed, jet, tci) = ("/feedstocks/UCO/price", "/products/jet/price", "/economics/tci_reference");
+    let analysis = |coefficients: [f64; 3]| -> Analysis {
+        let pairs = [[feed, jet], [jet, tci], [feed, tci]];
+        let correlations: Vec<Value> = pairs
+            .iter()
+            .zip(coefficients)
+            .map(|(between, coefficient)| json!({ "between": between, "coefficient": coefficient }))
+            .collect();
+        serde_json::from_value(json!({ "analysis": "monte-carlo", "samples": 100, "seed": 1, "metrics": ["npv"],
+            "inputs": [uniform(feed, "USD/t", 800.0, 1000.0), uniform(jet, "USD/t", 2500.0, 3500.0),
+                       uniform(tci, "MUSD", 300.0, 500.0)],
+            "correlations": correlations }))
+        .unwrap()
+    };
+    let impossible = analysis([0.7, 0.9, -0.3]).start(&worked_inputs()).err().expect("it is refused");
+    let message = &impossible.violations()[0].message;
+    // Beside 0.7 and −0.3 the third is at most −0.21 + √((1 − 0.49) · (1 − 0.09)).
+    assert!(message.contains("The least change that would do: 0.4712 instead of 0.9 between"), "{message}");
+    assert!(message.contains(jet) && message.contains(tci), "{message}");
+    assert!(analysis([0.7, 0.4712, -0.3]).start(&worked_inputs()).is_ok());
+    assert!(analysis([0.7, 0.4713, -0.3]).start(&worked_inputs()).is_err());
+}

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{defaults, inputs, worked_case};
-use safire_engine::{Answer, BaseAnalysis, InputDocument, Plain, analyse, resolve};
+use safire_engine::{Answer, BaseAnalysis, InputDocument, Plain, Quantity, analyse, resolve};
 
 /// Relative tolerance for numbers that are published in full.
 const PUBLISHED: f64 = 1e-9;
@@ -203,4 +203,36 @@ fn a_premium_raises_the_price_but_not_the_selling_price_that_is_needed() {
     let premium = 10.0 * (89.0 - with.ci_g_per_mj.total);
     assert_close(with.products[0].usd_per_t, 3000.0 + premium);
     assert_close(value(&with.msp_usd_per_t), value(&without.msp_usd_per_t) - premium);
+}
+
+#[test]
+fn a_payback_begins_when_money_has_been_spent() {
+    let mut document = common::worked_case();
+    document.finance.construction_year_1 = Some(Quantity::new(0.0, "%"));
+    document.finance.construction_year_2 = Some(Quantity::new(100.0, "%"));
+    document.products.get_mut("jet").unwrap().price = Some(Quantity::new(500.0, "USD/t"));
+    let result = analyse(&common::inputs(&document), &mut Plain).unwrap();
+    assert!(result.npv_usd < 0.0);
+    for answer in [&result.payback_years, &result.discounted_payback_years] {
+        assert!(matches!(answer, Answer::None { reason } if reason.contains("never repays")), "{answer:?}");
+    }
+    document.products.get_mut("jet").unwrap().price = Some(Quantity::new(3000.0, "USD/t"));
+    let result = analyse(&common::inputs(&document), &mut Plain).unwrap();
+    assert_eq!(result.payback_years.value(), Some(2.0));
+}
+
+#[test]
+fn a_payback_that_does_not_last_says_when_the_sum_is_negative_again() {
+    let mut document = common::worked_case();
+    document.finance.feedstock_escalation = Some(Quantity::new(6.0, "%"));
+    document.economics.lifetime = Some(Quantity::new(60.0, "yr"));
+    let result = analyse(&common::inputs(&document), &mut Plain).unwrap();
+    assert!(result.npv_usd < -10e9, "{}", result.npv_usd);
+    assert_eq!(result.payback_years.value(), Some(2.0));
+    let year = result.payback_negative_again_year.unwrap();
+    let sum = |last: i32| -> f64 { result.cash_flow_usd[..=usize::try_from(last).unwrap()].iter().sum() };
+    assert!(sum(year) < 0.0 && (2..year).all(|before| sum(before) >= 0.0), "{year}");
+    assert!(result.discounted_payback_negative_again_year.unwrap() >= year);
+    let lasting = analyse(&common::inputs(&common::worked_case()), &mut Plain).unwrap();
+    assert_eq!((lasting.payback_negative_again_year, lasting.discounted_payback_negative_again_year), (None, None));
 }

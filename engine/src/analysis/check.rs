@@ -75,8 +75,19 @@ impl Complaints {
     /// A number in its base unit, within the range of the input that it stands for.
     pub fn value(&mut self, pointer: String, what: &str, place: Place, unit: &str, value: f64) -> f64 {
         let base = self.converted(&pointer, place.field.group, unit, value);
+        self.whole(&pointer, what, place, base);
         self.number(pointer, what, base, Allowed::of(place.field));
         base
+    }
+
+    /// A number in the base unit of an input that may take only whole numbers.
+    pub fn whole(&mut self, pointer: &str, what: &str, place: Place, value: f64) {
+        if !place.field.range.whole || value.is_nan() || value.fract() == 0.0 {
+            return;
+        }
+        let allowed = Allowed::of(place.field);
+        let message = format!("{what} is {}, which is not a whole number; allowed is {allowed}", number(value));
+        self.0.push(Violation { pointer: pointer.into(), code: code::NOT_INTEGER, message, allowed: Some(allowed) });
     }
 
     /// A number in its base unit, whatever its size.

@@ -116,8 +116,11 @@ figures! {
     LAST_CASH_FLOW = "cash_flow", "CF_t", "USD", "CF + W";
     NPV = "npv", "NPV", "USD", "Σ CF_t / (1+r)^t";
     IRR = "irr", "IRR", "1", "r with Σ CF_t / (1+r)^t = 0";
-    PAYBACK = "payback", "t_p", "yr", "first t with Σ CF_s ≥ 0 over s ≤ t";
-    DISCOUNTED_PAYBACK = "discounted_payback", "t_d", "yr", "first t with Σ CF_s / (1+r)^s ≥ 0 over s ≤ t";
+    PAYBACK = "payback", "t_p", "yr", "first t with Σ CF_s ≥ 0 over s ≤ t, once it was < 0";
+    DISCOUNTED_PAYBACK = "discounted_payback", "t_d", "yr", "first t with Σ CF_s / (1+r)^s ≥ 0 over s ≤ t, once it was < 0";
+    NEGATIVE_AGAIN = "payback_negative_again", "t_p'", "yr", "first t > t_p with Σ CF_s < 0 over s ≤ t";
+    DISCOUNTED_NEGATIVE_AGAIN =
+        "discounted_payback_negative_again", "t_d'", "yr", "first t > t_d with Σ CF_s / (1+r)^s < 0 over s ≤ t";
 
     REQUIRED_CASH_FLOW = "required_cash_flow", "A", "USD/yr", "TCI · CRF + W · r, D where r = 0";
     REQUIRED_GROSS = "required_gross_margin", "G_A", "USD/yr", "A where A ≤ D, else (A − τ · D) / (1 − τ)";
@@ -152,6 +155,6 @@ figures! {
     OPERATING_FLOW = "cash_flow", "CF_t", "USD", "R_t + B_t + C_t − V_t − F_t − T_t − J_t − A_t, plus W in year n";
     FIRST_FLOW_YEAR = "cash_flow_first_year", "t_1", "yr", "1 − years of construction";
     SOLVED_MSP = "msp", "MSP", "USD/t", "P_main − Z with NPV(P_main) = 0, by bracketing";
-    REPAID = "payback", "t_p", "yr", "first t with Σ CF_s ≥ 0 (or > 0, as chosen) over s ≤ t";
-    REPAID_WITH_INTEREST = "discounted_payback", "t_d", "yr", "first t with Σ CF_s / (1+r)^s ≥ 0 (or > 0) over s ≤ t";
+    REPAID = "payback", "t_p", "yr", "first t with Σ CF_s ≥ 0 (or > 0, as chosen) over s ≤ t, once it was < 0";
+    REPAID_WITH_INTEREST = "discounted_payback", "t_d", "yr", "first t with Σ CF_s / (1+r)^s ≥ 0 (or > 0) over s ≤ t, once it was < 0";
 }

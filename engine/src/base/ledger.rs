@@ -88,5 +88,6 @@ fn note(answer: &Answer) -> Option<String> {
         Answer::Found { .. } => None,
         Answer::None { reason } => Some(reason.clone()),
         Answer::Several { values } => Some(format!("several: {values:?}")),
+        Answer::Intervals { intervals } => Some(format!("intervals: {intervals:?}")),
     }
 }

@@ -73,8 +73,14 @@ pub struct BaseAnalysis {
     pub irr: Answer,
     /// First year in which the investment is repaid.
     pub payback_years: Answer,
+    /// First year after the payback in which the sum of the cash flow is negative again; left out where it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payback_negative_again_year: Option<i32>,
     /// First year in which the investment is repaid with interest.
     pub discounted_payback_years: Answer,
+    /// First year after the discounted payback in which the discounted sum is negative again; left out where it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discounted_payback_negative_again_year: Option<i32>,
     /// Minimum selling price of the main product, before its premium.
     pub msp_usd_per_t: Answer,
     /// The same per energy.

@@ -2,7 +2,7 @@
 
 use crate::answer::Answer;
 use crate::failure::Failure;
-use crate::finance;
+use crate::finance::{self, Repayment};
 use crate::inputs::{Inputs, fields};
 use crate::trace::{Operand, Recorder};
 
@@ -65,8 +65,22 @@ pub(super) struct Returns {
     pub first_year: i32,
     pub npv: f64,
     pub irr: Answer,
-    pub payback: Answer,
-    pub discounted_payback: Answer,
+    pub payback: Repayment,
+    pub discounted_payback: Repayment,
+}
+
+/// Enters a payback, and the year in which the sum is negative again.
+pub(super) fn enter_repayment(
+    [figure, negative_again]: [&'static figure::Figure; 2],
+    repayment: Repayment,
+    ledger: &mut Ledger<'_, impl Recorder>,
+    operands: impl Fn() -> Vec<Operand>,
+) -> Result<Repayment, Failure> {
+    let answer = ledger.enter_answer(figure, repayment.answer, &operands)?;
+    if let Some(year) = repayment.negative_again {
+        ledger.enter(negative_again, year.into(), &operands)?;
+    }
+    Ok(Repayment { answer, ..repayment })
 }
 
 /// Depreciation of a year of operation, all of them being alike.
@@ -108,8 +122,18 @@ pub(super) fn equal_returns(
         first_year: 0,
         npv: ledger.enter(&figure::NPV, finance::npv(rate, &cash_flow), discounted)?,
         irr: ledger.enter_answer(&figure::IRR, finance::irr(&cash_flow), flows)?,
-        payback: ledger.enter_answer(&figure::PAYBACK, finance::payback(&cash_flow), flows)?,
-        discounted_payback: ledger.enter_answer(&figure::DISCOUNTED_PAYBACK, discounted_payback, discounted)?,
+        payback: enter_repayment(
+            [&figure::PAYBACK, &figure::NEGATIVE_AGAIN],
+            finance::payback(&cash_flow),
+            ledger,
+            flows,
+        )?,
+        discounted_payback: enter_repayment(
+            [&figure::DISCOUNTED_PAYBACK, &figure::DISCOUNTED_NEGATIVE_AGAIN],
+            discounted_payback,
+            ledger,
+            discounted,
+        )?,
         cash_flow,
     })
 }

@@ -9,7 +9,7 @@ use crate::trace::{Operand, Recorder};
 use super::figures::{self as figure, Figure};
 use super::ledger::Ledger;
 use super::plan::Plan;
-use super::returns::Returns;
+use super::returns::{Returns, enter_repayment};
 use super::sales::ci_operand;
 
 pub(super) fn returns(plan: &Plan<'_>, ledger: &mut Ledger<'_, impl Recorder>) -> Result<Returns, Failure> {
@@ -37,8 +37,13 @@ pub(super) fn returns(plan: &Plan<'_>, ledger: &mut Ledger<'_, impl Recorder>) -
         first_year,
         npv: ledger.enter(&figure::NPV, npv, discounted)?,
         irr: ledger.enter_answer(&figure::IRR, finance::irr(&cash_flow), flows)?,
-        payback: ledger.enter_answer(&figure::REPAID, payback, flows)?,
-        discounted_payback: ledger.enter_answer(&figure::REPAID_WITH_INTEREST, discounted_payback, discounted)?,
+        payback: enter_repayment([&figure::REPAID, &figure::NEGATIVE_AGAIN], payback, ledger, flows)?,
+        discounted_payback: enter_repayment(
+            [&figure::REPAID_WITH_INTEREST, &figure::DISCOUNTED_NEGATIVE_AGAIN],
+            discounted_payback,
+            ledger,
+            discounted,
+        )?,
         cash_flow,
     })
 }

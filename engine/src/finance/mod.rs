@@ -14,7 +14,7 @@ pub use breakeven::{gross_for_cash_flow, required_annual_cash_flow};
 pub use depreciation::{depreciation, macrs};
 pub use irr::irr;
 pub use loan::{Loan, instalment};
-pub use payback::{discounted_payback, payback, repaid};
+pub use payback::{Repayment, discounted_payback, payback, repaid};
 
 /// The share of an investment that repays it with interest in equal yearly parts.
 ///

@@ -16,19 +16,13 @@ pub struct Range {
     pub min: f64,
     /// The greatest value, which is allowed.
     pub max: f64,
-    /// Whether the least value itself is refused.
-    pub min_exclusive: bool,
     /// Whether only whole numbers are allowed.
     pub whole: bool,
 }
 
 impl Range {
     const fn from_to(min: f64, max: f64) -> Self {
-        Self { min, max, min_exclusive: false, whole: false }
-    }
-
-    const fn above(min: f64, max: f64) -> Self {
-        Self { min_exclusive: true, ..Self::from_to(min, max) }
+        Self { min, max, whole: false }
     }
 
     const fn whole(min: f64, max: f64) -> Self {
@@ -37,8 +31,7 @@ impl Range {
 
     /// Whether `value` lies in the range; whole numbers are a separate question.
     pub fn contains(&self, value: f64) -> bool {
-        let above_min = if self.min_exclusive { value > self.min } else { value >= self.min };
-        above_min && value <= self.max
+        value >= self.min && value <= self.max
     }
 }
 
@@ -176,6 +169,9 @@ const CARBON: &str = "/carbon";
 /// The sections of switches: a plain scenario has none of them.
 pub(crate) const SWITCHES: [&str; 3] = [FINANCE, POLICY, CARBON];
 
+/// The smallest plant, in t/yr: a bench-scale unit.
+const LEAST_CAPACITY: f64 = 1.0;
+
 /// Calendar years that a plant may run in.
 const YEARS: Range = Range::whole(1990.0, 2200.0);
 
@@ -190,7 +186,7 @@ macro_rules! fields {
 
 fields! {
     /// Liquid fuel made per year. World jet demand is about 3e8 t/yr: no plant makes a third of it.
-    CAPACITY = Field::required((PLANT, "capacity"), "capacity", "C", Group::Capacity, Range::above(0.0, 1e8));
+    CAPACITY = Field::required((PLANT, "capacity"), "capacity", "C", Group::Capacity, Range::from_to(LEAST_CAPACITY, 1e8));
     /// Hours of operation per year, at most those of a leap year.
     LOAD_HOURS = Field::required((PLANT, "load_hours"), "annual load hours", "h", Group::LoadHours, Range::from_to(1.0, 8784.0));
     /// Emissions of the process itself; negative where the plant stores carbon.
@@ -238,9 +234,9 @@ fields! {
     /// Years of operation, whole because the cash flow is yearly.
     LIFETIME = Field::required((ECONOMICS, "lifetime"), "plant lifetime", "n", Group::Time, Range::whole(1.0, 100.0));
     /// Total capital investment of the reference plant.
-    TCI_REFERENCE = Field::required((ECONOMICS, "tci_reference"), "reference TCI", "TCI_ref", Group::Money, Range::above(0.0, 1e12));
+    TCI_REFERENCE = Field::required((ECONOMICS, "tci_reference"), "reference TCI", "TCI_ref", Group::Money, Range::from_to(1.0, 1e12));
     /// Capacity of the reference plant.
-    REFERENCE_CAPACITY = Field::required((ECONOMICS, "reference_capacity"), "reference capacity", "C_ref", Group::Capacity, Range::above(0.0, 1e8));
+    REFERENCE_CAPACITY = Field::required((ECONOMICS, "reference_capacity"), "reference capacity", "C_ref", Group::Capacity, Range::from_to(LEAST_CAPACITY, 1e8));
     /// Economy of scale; 0.6 to 0.7 for process plants, 1 for none.
     SCALING_EXPONENT = Field::required((ECONOMICS, "scaling_exponent"), "scaling exponent", "a", Group::Ratio, Range::from_to(0.0, 2.0));
     /// Working capital per TCI.

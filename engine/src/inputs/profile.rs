@@ -117,9 +117,14 @@ impl FinanceInputs {
     }
 
     /// Takes what is missing from a profile. A construction schedule is taken whole or not at all: the
-    /// shares of two schedules mixed sum to nothing sensible.
+    /// shares of two schedules mixed sum to nothing sensible. Rate and term of a loan are taken only from a profile
+    /// that has one: a debt without them is refused.
     pub(super) fn fill_from_profile(&mut self, profile: &Self) {
         let mut profile = profile.clone();
+        let owes = |share: &Option<Quantity>| share.as_ref().is_some_and(|share| share.value > 0.0);
+        if owes(&self.debt_share) && !owes(&profile.debt_share) {
+            (profile.debt_rate, profile.debt_term) = (None, None);
+        }
         if self.construction().iter().any(|share| share.is_some()) {
             profile.construction().into_iter().for_each(|share| *share = None);
         }

@@ -7,7 +7,7 @@ use super::document::InputDocument;
 use super::fields::{self, Field};
 use super::finance::{Carbon, Escalation, Finance, Offer, Policy};
 use super::resolve::Door;
-use super::switches::{Allocation, CarbonInputs, CleanFuelCredit, FinanceInputs, PolicyInputs};
+use super::switches::{Allocation, CarbonInputs, CleanFuelCredit, FinanceInputs, Financing, PolicyInputs};
 use super::values::Values;
 use super::violation::{Allowed, Refusal, Violation, code, number};
 
@@ -110,7 +110,7 @@ type Given<'a> = (&'static Field, &'a Option<Quantity>);
 pub(super) fn violations(given: &InputDocument, values: &Values) -> Vec<Violation> {
     let checks =
         [construction(values), debt_term(values), calendar(values), density(values), value_to_allocate_by(values)];
-    checks.into_iter().flatten().chain(inventory_beside_default(given)).collect()
+    checks.into_iter().flatten().chain(loan(values)).chain(inventory_beside_default(given)).collect()
 }
 
 /// All of the capital is spent.
@@ -122,6 +122,21 @@ fn construction(values: &Values) -> Option<Violation> {
         message: format!("the shares of capital by year of construction sum to {}; allowed is 1", number(sum)),
         allowed: Some(Allowed { min: 1.0, max: 1.0, unit: Group::Ratio.base_unit(), min_exclusive: false }),
     })
+}
+
+/// A debt has a rate and, where it is served in the cash flow, a term.
+fn loan(values: &Values) -> Vec<Violation> {
+    let finance = &values.finance;
+    if finance.debt_share.is_nan() || finance.debt_share <= 0.0 {
+        return Vec::new();
+    }
+    let needs_term = finance.financing == Financing::Loan;
+    let missing = [
+        (finance.debt_rate.is_nan(), &fields::DEBT_RATE),
+        (needs_term && finance.debt_term_yr == 0, &fields::DEBT_TERM),
+    ];
+    let missing = missing.into_iter().filter(|(is_missing, _)| *is_missing);
+    missing.map(|(_, field)| Refusal { field, code: None }.required()).collect()
 }
 
 /// The loan is repaid while the plant runs.

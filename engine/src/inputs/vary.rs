@@ -78,7 +78,7 @@ places! {
     STARTUP_VARIABLE_COST => |v, _part| Some(Number::Real(&mut v.finance.startup_variable_cost));
     STARTUP_FIXED_COST => |v, _part| Some(Number::Real(&mut v.finance.startup_fixed_cost));
     LOSS_LIMIT => |v, _part| Some(Number::Real(&mut v.finance.loss_limit));
-    DEBT_SHARE => |v, _part| Some(Number::Real(&mut v.finance.debt_share));
+    DEBT_SHARE => |v, _part| has_loan_terms(v).then_some(Number::Real(&mut v.finance.debt_share));
     DEBT_RATE => |v, _part| Some(Number::Real(&mut v.finance.debt_rate));
     INFLATION => |v, _part| Some(Number::Real(&mut v.finance.inflation));
     FEEDSTOCK_ESCALATION => |v, _part| Some(Number::Real(&mut v.finance.escalation.feedstock));
@@ -92,6 +92,11 @@ places! {
     EU_ALLOWANCE_PRICE => |v, _part| v.policy.eu_allowance_usd_per_t.as_mut().map(Number::Real);
     EU_PASS_THROUGH => |v, _part| v.policy.eu_pass_through.as_mut().map(Number::Real);
     DEFAULT_CI => |v, _part| v.carbon.default_ci_g_per_mj.as_mut().map(Number::Real);
+}
+
+/// Whether rate and term of a loan were given: without a debt, they may be conventions that stand for none.
+fn has_loan_terms(values: &Values) -> bool {
+    values.finance.debt_share > 0.0 || values.finance.debt_rate > 0.0
 }
 
 impl Inputs {

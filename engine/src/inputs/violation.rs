@@ -103,12 +103,7 @@ pub struct Allowed {
 impl Allowed {
     /// The range of a field, in its base unit.
     pub fn of(field: &Field) -> Self {
-        Self {
-            min: field.range.min,
-            max: field.range.max,
-            unit: field.group.base_unit(),
-            min_exclusive: field.range.min_exclusive,
-        }
+        Self { min: field.range.min, max: field.range.max, unit: field.group.base_unit(), min_exclusive: false }
     }
 
     pub(super) fn up_to(max: f64, group: Group) -> Self {

@@ -7,15 +7,20 @@ use multiversion::multiversion;
 use super::scan::{Found, Plan, Points, Values};
 use crate::analysis::job::Work;
 use crate::analysis::model::{FINE, Model, Outcomes};
+use crate::inputs::Place;
 use crate::lanes::{Column, TILE};
 
-/// Two neighbouring points with the value between them.
+/// Two neighbouring points, with the value between them or with the end of the metric's existence.
 #[derive(Debug, Clone)]
 pub(crate) struct Bracket {
     from: Vec<f64>,
     to: Vec<f64>,
-    /// Whether the metric is above the value at `from`.
+    /// Whether the metric is above the value at `from`, where it exists.
     falling: bool,
+    /// The metric less the value at `from`.
+    beside: f64,
+    /// Whether the metric was seen beyond the value.
+    is_crossed: bool,
 }
 
 impl Bracket {
@@ -28,8 +33,15 @@ impl Bracket {
             Some(point) => (point.checked_sub(width)?, point),
         };
         let (before, after) = (values[here] - value, values[there] - value);
-        let between = (before < 0.0 && after >= 0.0) || (before > 0.0 && after <= 0.0);
-        between.then(|| Self { from: points.at(here), to: points.at(there), falling: before > 0.0 })
+        let is_between = (before < 0.0 && after >= 0.0) || (before > 0.0 && after <= 0.0);
+        // Where the metric exists at one end only, it may pass the value on the way to where it ceases to.
+        let (here, there, before) = match (is_between, before.is_nan(), after.is_nan()) {
+            (true, ..) | (_, false, true) => (here, there, before),
+            (_, true, false) => (there, here, after),
+            _ => return None,
+        };
+        let (from, to) = (points.at(here), points.at(there));
+        (before != 0.0).then_some(Self { from, to, falling: before > 0.0, beside: before, is_crossed: is_between })
     }
 }
 
@@ -58,6 +70,9 @@ const HALVINGS: u32 = 45;
 pub(crate) struct Sought {
     pub metric: usize,
     pub value: f64,
+    /// What the metric less the value is where the metric is as wanted, if it takes only whole numbers: it is so up to
+    /// where it ceases to exist.
+    pub wanted: Option<f64>,
 }
 
 /// The search for what is sought, after all points are known.
@@ -110,8 +125,9 @@ impl Work for Search {
         } else if self.narrow < self.brackets.len() {
             self.narrow(sought);
         } else {
-            self.found.push(self.brackets.iter().map(Bracket::middle).collect());
-            self.brackets.clear();
+            let found = self.brackets.drain(..).filter(|bracket| bracket.is_found(sought));
+            let found = found.map(|bracket| bracket.point(&self.plan.inputs)).collect();
+            self.found.push(found);
             (self.place, self.narrow) = (0, 0);
         }
         self.found.len() < self.sought.len()
@@ -136,12 +152,14 @@ fn halve(plan: &Plan, sought: Sought, brackets: &mut [Bracket], halvings: u32) {
         plan.model.evaluate(&mut inputs, brackets.len(), &mut outcomes);
         for (i, bracket) in brackets.iter_mut().enumerate() {
             let middle = bracket.middle();
-            let beyond = outcomes.values[sought.metric][i] - sought.value;
-            let crossed = if bracket.falling { beyond <= 0.0 } else { beyond >= 0.0 };
-            if crossed && outcomes.fates[i] == FINE {
+            let beyond =
+                if outcomes.fates[i] == FINE { outcomes.values[sought.metric][i] - sought.value } else { f64::NAN };
+            let is_beyond = if bracket.falling { beyond <= 0.0 } else { beyond >= 0.0 };
+            if is_beyond || beyond.is_nan() {
                 bracket.to = middle;
+                bracket.is_crossed |= is_beyond;
             } else {
-                bracket.from = middle;
+                (bracket.from, bracket.beside) = (middle, beyond);
             }
         }
     }
@@ -150,5 +168,18 @@ fn halve(plan: &Plan, sought: Sought, brackets: &mut [Bracket], halvings: u32) {
 impl Bracket {
     fn middle(&self) -> Vec<f64> {
         self.from.iter().zip(&self.to).map(|(from, to)| f64::midpoint(*from, *to)).collect()
+    }
+
+    /// Whether the metric passes the value there; a metric of whole numbers also has it up to where it ceases to exist.
+    fn is_found(&self, sought: Sought) -> bool {
+        self.is_crossed || sought.wanted == Some(self.beside)
+    }
+
+    /// The point; of an input of whole numbers, the first number beyond.
+    fn point(&self, places: &[Place]) -> Vec<f64> {
+        let coordinate = |((place, middle), to): ((&Place, f64), &f64)| {
+            if place.field.range.whole { to.round() } else { middle }
+        };
+        places.iter().zip(self.middle()).zip(&self.to).map(coordinate).collect()
     }
 }

@@ -52,7 +52,8 @@ pub struct MetricSpider {
 pub struct Line {
     /// The input, as a JSON pointer.
     pub input: String,
-    /// The metric at each change; null where there is none, or the changed input would be out of its range.
+    /// The metric at each change; null where there is none, or the changed input would be out of its range or would
+    /// have to be a whole number and is not.
     pub values: Vec<Option<f64>>,
 }
 
@@ -90,7 +91,9 @@ impl Spider {
             let value = base.number(*place);
             let mut values = vec![value; changes * places.len()];
             for (changed, change) in values[line * changes..].iter_mut().zip(&self.changes) {
-                *changed = value * (1.0 + change);
+                let value = value * (1.0 + change);
+                // A whole-number input has no other values: the point is refused, as one out of its range.
+                *changed = if place.field.range.whole && value.fract() != 0.0 { f64::NAN } else { value };
             }
             values
         });

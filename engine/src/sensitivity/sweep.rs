@@ -89,7 +89,8 @@ pub struct BreakevenLine {
     pub metric: Metric,
     /// Its value there.
     pub value: f64,
-    /// The points: x, and y where there is a second input. Along each grid line from one grid point to the next.
+    /// The points: x, and y where there is a second input. Along each grid line from one grid point to the next. A metric
+    /// of whole numbers, such as a payback, has the value between two of them.
     pub points: Vec<Vec<f64>>,
 }
 
@@ -140,6 +141,10 @@ impl Axis {
         complaints.ascending(at.to_owned(), "from and to", from, to);
         let factor = complaints.converted(&format!("{at}/unit"), place.field.group, &self.unit, 1.0);
         let values = evenly(from, to, self.steps.min(MAX_STEPS));
+        if let Some(part) = values.iter().find(|value| place.field.range.whole && value.fract() != 0.0) {
+            let what = format!("a step of {}", place.field.label);
+            complaints.whole(&format!("{at}/steps"), &what, place, *part);
+        }
         Some(CheckedAxis { place, values, factor })
     }
 }
@@ -147,10 +152,19 @@ impl Axis {
 /// Both ends exactly, and evenly spaced values between them.
 fn evenly(from: f64, to: f64, steps: u64) -> Vec<f64> {
     let last = steps.saturating_sub(1).max(1) as f64;
-    (0..steps).map(|step| from * ((last - step as f64) / last) + to * (step as f64 / last)).collect()
+    let value = |step: f64| {
+        let whole = from + (to - from) * step / last;
+        if whole.fract() == 0.0 { whole } else { from * ((last - step) / last) + to * (step / last) }
+    };
+    (0..steps).map(|step| value(step as f64)).collect()
 }
 
 impl Breakeven {
+    /// Whether the metric takes the value, a whole number, from one edge to another.
+    fn has_edges(self) -> bool {
+        self.metric.is_whole() && self.value.fract() == 0.0
+    }
+
     fn check(self, index: usize, metrics: &[Metric], complaints: &mut Complaints) {
         let at = format!("/breakeven/{index}");
         if !metrics.contains(&self.metric) {
@@ -170,13 +184,28 @@ struct AskedSweep {
 impl Asked for AskedSweep {
     fn sought(&self) -> Vec<Sought> {
         let number = |metric: Metric| self.spec.metrics.iter().position(|known| *known == metric).unwrap_or_default();
-        let sought = self.spec.breakeven.iter();
-        sought.map(|breakeven| Sought { metric: number(breakeven.metric), value: breakeven.value }).collect()
+        let sought = |breakeven: &Breakeven| -> Vec<Sought> {
+            let metric = number(breakeven.metric);
+            let at = |beside: f64| Sought { metric, value: breakeven.value + beside, wanted: Some(-beside) };
+            match breakeven.has_edges() {
+                true => vec![at(-0.5), at(0.5)],
+                false => vec![Sought { metric, value: breakeven.value, wanted: None }],
+            }
+        };
+        self.spec.breakeven.iter().flat_map(sought).collect()
     }
 
     fn answer(self: Box<Self>, values: Values, found: Found) -> Result<AnalysisResult, Failure> {
         let spec = &self.spec;
-        let lines = spec.breakeven.iter().zip(found);
+        let mut found = found.into_iter();
+        let mut lines = Vec::new();
+        for breakeven in &spec.breakeven {
+            let edges = if breakeven.has_edges() { 2 } else { 1 };
+            let mut points: Vec<Vec<f64>> = found.by_ref().take(edges).flatten().collect();
+            points.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+            points.dedup();
+            lines.push(self.line(*breakeven, points));
+        }
         let metrics = spec.metrics.iter().zip(values);
         let metrics = metrics.map(|(metric, values)| MetricSweep {
             metric: *metric,
@@ -188,7 +217,7 @@ impl Asked for AskedSweep {
             x: shown(&spec.x),
             y: spec.y.as_ref().map(shown).unwrap_or_default(),
             metrics: metrics.collect(),
-            breakeven: lines.map(|(breakeven, points)| self.line(*breakeven, points)).collect(),
+            breakeven: lines,
         }))
     }
 }

@@ -7,9 +7,12 @@ use super::scan::{Asked, Found, Plan, Points, Scan, Values, known};
 use crate::analysis::check::Complaints;
 use crate::analysis::model::BaseModel;
 use crate::analysis::result::AnalysisResult;
+use crate::answer::Answer;
+use crate::base::analyse;
 use crate::failure::Failure;
-use crate::inputs::{Inputs, Invalid, Place};
+use crate::inputs::{Inputs, Invalid, Place, Variation};
 use crate::metric::Metric;
+use crate::trace::Plain;
 use crate::uncertainty::MAX_INPUTS;
 
 /// A tornado analysis.
@@ -54,7 +57,7 @@ pub struct MetricTornado {
     pub unit: String,
     /// Its value in the scenario as it is; null where there is none.
     pub base: Option<f64>,
-    /// The bars, the widest first; those without swing last.
+    /// The bars, the widest first; those without swing last. A bar with one end is as wide as that end is far from the base.
     pub bars: Vec<Bar>,
 }
 
@@ -69,8 +72,14 @@ pub struct Bar {
     pub at_low: Option<f64>,
     /// The metric at the high value; null where there is none.
     pub at_high: Option<f64>,
-    /// The distance between the two.
+    /// The distance between the two; where one of them is null, between the other and the scenario as it is.
     pub swing: Option<f64>,
+    /// Why there is no metric at the low value: the swing is that of the high value alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_reason: Option<String>,
+    /// Why there is no metric at the high value: the swing is that of the low value alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_reason: Option<String>,
 }
 
 impl Tornado {
@@ -88,7 +97,7 @@ impl Tornado {
         let model = BaseModel::new(base, places.clone(), self.metrics.clone());
         let points = points(base, &ends);
         let plan = Plan { model, points, inputs: places, metrics: self.metrics.len() };
-        Ok(Scan::new(plan, self.clone()))
+        Ok(Scan::new(plan, AskedTornado { spec: self.clone(), base: base.clone(), ends }))
     }
 }
 
@@ -115,30 +124,69 @@ fn points(base: &Inputs, ends: &[(Place, [f64; 2])]) -> Points {
     Points::Listed(columns.collect())
 }
 
-impl Asked for Tornado {
+/// A tornado with what its ends are told by.
+struct AskedTornado {
+    spec: Tornado,
+    base: Inputs,
+    ends: Vec<(Place, [f64; 2])>,
+}
+
+impl Asked for AskedTornado {
     fn answer(self: Box<Self>, values: Values, _: Found) -> Result<AnalysisResult, Failure> {
-        let metrics = self.metrics.iter().zip(&values);
+        let metrics = self.spec.metrics.iter().zip(&values);
         let metrics = metrics.map(|(metric, values)| MetricTornado {
             metric: *metric,
             unit: metric.unit().to_owned(),
             base: known(values[0]),
-            bars: self.bars(&values[1..]),
+            bars: self.bars(*metric, values[0], &values[1..]),
         });
         Ok(AnalysisResult::Tornado(TornadoResult { metrics: metrics.collect() }))
     }
 }
 
-impl Tornado {
-    fn bars(&self, ends: &[f64]) -> Vec<Bar> {
-        let bar = |(input, ends): (&LowAndHigh, &[f64])| Bar {
-            input: input.clone(),
-            at_low: known(ends[0]),
-            at_high: known(ends[1]),
-            swing: known((ends[1] - ends[0]).abs()),
-        };
-        let mut bars: Vec<Bar> = self.inputs.iter().zip(ends.chunks(2)).map(bar).collect();
+impl AskedTornado {
+    fn bars(&self, metric: Metric, base: f64, values: &[f64]) -> Vec<Bar> {
+        let inputs = self.spec.inputs.iter().zip(&self.ends).zip(values.chunks(2));
+        let bars = inputs.map(|((input, (place, ends)), values)| {
+            let [low, high] = [values[0], values[1]];
+            let reason = |end: usize| values[end].is_nan().then(|| self.reason(metric, *place, ends[end]));
+            let swing = match (low.is_nan(), high.is_nan()) {
+                (true, false) => high - base,
+                (false, true) => low - base,
+                _ => high - low,
+            };
+            Bar {
+                input: input.clone(),
+                at_low: known(low),
+                at_high: known(high),
+                swing: known(swing.abs()),
+                low_reason: reason(0),
+                high_reason: reason(1),
+            }
+        });
+        let mut bars: Vec<Bar> = bars.collect();
         let width = |bar: &Bar| bar.swing.unwrap_or(f64::NEG_INFINITY);
         bars.sort_by(|a, b| width(b).total_cmp(&width(a)));
         bars
+    }
+
+    /// Why there is no metric with that value.
+    fn reason(&self, metric: Metric, place: Place, value: f64) -> String {
+        let mut variation = Variation::of(&self.base);
+        if !variation.put(place, value) {
+            return format!("{} may not have this value", place.field.label);
+        }
+        let Some(varied) = variation.balanced() else {
+            return "the plant cannot be: its products would not be made of its feedstocks, or its debt not be repaid \
+                    while it runs"
+                .into();
+        };
+        match analyse(varied, &mut Plain) {
+            Err(failure) => failure.to_string(),
+            Ok(result) => match metric.answer(&result) {
+                Answer::None { reason } => reason,
+                _ => "there is not exactly one value".into(),
+            },
+        }
     }
 }

@@ -62,10 +62,13 @@ impl Copula {
             return None;
         }
         let rows = members.iter().map(|row| members.iter().map(|column| matrix[*row][*column]).collect());
-        let factor = cholesky(rows.collect());
+        let rows: Vec<Vec<f64>> = rows.collect();
+        let factor = cholesky(&rows);
         if factor.is_none() {
-            let message = "no random numbers can have these correlations: their matrix is not positive definite";
-            complaints.add("/correlations".into(), codes::NOT_POSITIVE_DEFINITE, message.into());
+            let impossible = "no random numbers can have these correlations: their matrix is not positive definite";
+            let names: Vec<&str> = members.iter().map(|member| names[*member]).collect();
+            let message = format!("{impossible}. {}", remedy(&rows, &names));
+            complaints.add("/correlations".into(), codes::NOT_POSITIVE_DEFINITE, message);
         }
         Some(Self { members, factor: factor? })
     }
@@ -112,12 +115,72 @@ fn pair(correlation: &Correlation, names: &[&str], at: &str, complaints: &mut Co
     Some((a, b))
 }
 
+/// The least change that makes a matrix of correlations positive definite: of one coefficient, or else of all of them by
+/// the same factor, which always does.
+fn remedy(matrix: &[Vec<f64>], names: &[&str]) -> String {
+    let pairs = (0..matrix.len()).flat_map(|a| (0..a).map(move |b| (b, a))).filter(|(b, a)| matrix[*a][*b] != 0.0);
+    let changes = pairs.filter_map(|pair| Some((pair, possible(matrix, pair)?)));
+    let change = |((b, a), value): &((usize, usize), f64)| (value - matrix[*a][*b]).abs();
+    match changes.min_by(|x, y| change(x).total_cmp(&change(y))) {
+        Some(((b, a), value)) => format!(
+            "The least change that would do: {value:.4} instead of {} between {} and {}",
+            matrix[a][b], names[b], names[a]
+        ),
+        None => format!("They would be possible if all of them were multiplied by {:.4}", scale(matrix)),
+    }
+}
+
+/// Steps that a coefficient is tried in, from −1 to 1.
+const TRIALS: u32 = 400;
+
+/// The value of one coefficient, nearest to the one that it has, with which the matrix is positive definite.
+fn possible(matrix: &[Vec<f64>], (b, a): (usize, usize)) -> Option<f64> {
+    let with = |value: f64| {
+        let mut changed = matrix.to_vec();
+        (changed[a][b], changed[b][a]) = (value, value);
+        cholesky(&changed).is_some()
+    };
+    let given = matrix[a][b];
+    let trials = (1..TRIALS).map(|step| f64::from(step) * 2.0 / f64::from(TRIALS) - 1.0);
+    let near = |x: &f64, y: &f64| (x - given).abs().total_cmp(&(y - given).abs());
+    let mut inside = trials.filter(|value| with(*value)).min_by(near)?;
+    let mut outside = given;
+    for _ in 0..40 {
+        let middle = f64::midpoint(inside, outside);
+        *(if with(middle) { &mut inside } else { &mut outside }) = middle;
+    }
+    Some(rounded_towards(inside, inside - given))
+}
+
+/// The greatest factor of all coefficients with which the matrix is positive definite.
+fn scale(matrix: &[Vec<f64>]) -> f64 {
+    let scaled = |factor: f64| {
+        let entry = |row: usize, column: usize, value: f64| if row == column { value } else { value * factor };
+        let row = |(row, values): (usize, &Vec<f64>)| {
+            values.iter().enumerate().map(|(column, value)| entry(row, column, *value)).collect()
+        };
+        cholesky(&matrix.iter().enumerate().map(row).collect::<Vec<_>>()).is_some()
+    };
+    let (mut possible, mut impossible) = (0.0, 1.0);
+    for _ in 0..40 {
+        let middle = f64::midpoint(possible, impossible);
+        *(if scaled(middle) { &mut possible } else { &mut impossible }) = middle;
+    }
+    rounded_towards(possible, -1.0)
+}
+
+/// Four decimals, in the direction of a change: what is told is still possible.
+fn rounded_towards(value: f64, direction: f64) -> f64 {
+    let shifted = value * 1e4;
+    (if direction < 0.0 { shifted.floor() } else { shifted.ceil() }) / 1e4
+}
+
 /// L of a symmetric matrix, if it is positive definite by more than rounding.
 ///
 /// # Source
 ///
 /// Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., section 10.1.
-fn cholesky(matrix: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
+fn cholesky(matrix: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
     const LEAST_PIVOT: f64 = 1e-10;
     let mut factor: Vec<Vec<f64>> = Vec::with_capacity(matrix.len());
     for (i, given) in matrix.iter().enumerate() {

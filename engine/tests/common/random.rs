@@ -79,6 +79,7 @@ fn switch(mut document: InputDocument, profile: Profile, choices: &[usize], draw
     finance.losses = Losses::ALL.get(of(1, 3)).copied();
     finance.financing = Financing::ALL.get(of(2, 3)).copied();
     finance.debt_term = Some(Quantity::new(1.0, "yr"));
+    finance.debt_rate.get_or_insert(Quantity::new(0.05, "1"));
     document.policy.us_45z = CleanFuelCredit::ALL.get(of(3, 4)).copied();
     document.policy.fuel_kind = FuelKind::ALL.get(of(4, 4)).copied();
     document.policy.eu_saf_allowances = SafAllowances::ALL.get(of(5, 3)).copied();
@@ -123,7 +124,7 @@ fn typical_value(typical: &Value, field: &Field) -> f64 {
 /// An end of the range, or a value between the ends, evenly or by magnitude.
 fn extreme(field: &Field, kind: u8, share: f64) -> f64 {
     let range = field.range;
-    let least = if range.min_exclusive { range.min.next_up() } else { range.min };
+    let least = range.min;
     let value = match kind {
         0 => least,
         1 => range.max,

@@ -85,7 +85,7 @@ struct Compared {
             "scenarios": [
                 { "id": "019a9e6c-6f5a-7c3e-8f0a-2b6d1c9e4f10", "project_id": "019a9e6c-1d22-7b10-9a41-5e3f7a8b9c0d",
                   "name": "Houston", "process": "HEFA", "feedstock": "UCO", "country": "USA", "main_product": "jet",
-                  "status": "calculated", "run_id": "019a9e6c-7000-7000-8000-000000000001", "engine_version": "1",
+                  "status": "calculated", "run_id": "019a9e6c-7000-7000-8000-000000000001", "engine_version": "2",
                   "stale": false, "reason": null },
                 { "id": "019a9e6c-7a01-7d52-b1c4-90e8d7f6a5b3", "project_id": "019a9e6c-1d22-7b10-9a41-5e3f7a8b9c0d",
                   "name": "Houston (copy)", "process": "HEFA", "feedstock": "UCO", "country": "USA",

@@ -62,7 +62,7 @@ impl From<Scenario> for ScenarioView {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "01a1f914-e4d2-7f40-9c8a-0b6c8a1f5e11", "scenario_id": "01a1f914-e4cb-71f4-b826-42e3d362e3cf",
-    "analysis": "base", "state": "succeeded", "attempt": 1, "revision": 1, "engine_version": "1", "edition": 1,
+    "analysis": "base", "state": "succeeded", "attempt": 1, "revision": 1, "engine_version": "2", "edition": 1,
     "created_at": "2026-11-20T09:30:00Z", "finished_at": "2026-11-20T09:30:00.004Z",
 }))]
 pub(super) struct RunView {

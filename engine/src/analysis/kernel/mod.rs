@@ -250,8 +250,7 @@ impl Kernel {
             if !may_leave {
                 continue;
             }
-            let least = if range.min_exclusive { range.min.next_up() } else { range.min };
-            let inside = |value: f64| (value >= least) & (value <= range.max);
+            let inside = |value: f64| (value >= range.min) & (value <= range.max);
             doubt_where(doubt, |i| !inside(column[i]));
         }
         if self.balances_vary {

@@ -89,6 +89,7 @@ type Line = (&'static str, &'static str, Option<f64>, &'static str);
 fn lines(report: &Report) -> Vec<Line> {
     let result = &report.computed.result;
     let value = Answer::value;
+    let year = |year: Option<i32>| year.map(f64::from);
     vec![
         ("lcop", "Levelized cost of production", Some(result.lcop_usd_per_t), "USD/t"),
         ("lcop_net", "Levelized cost after co-products", Some(result.lcop_net_usd_per_t), "USD/t"),
@@ -96,7 +97,14 @@ fn lines(report: &Report) -> Vec<Line> {
         ("irr", "Internal rate of return", value(&result.irr), "1"),
         ("msp", "Minimum selling price", value(&result.msp_usd_per_t), "USD/t"),
         ("payback", "Payback", value(&result.payback_years), "yr"),
+        ("payback_negative_again", "Negative again after payback", year(result.payback_negative_again_year), "yr"),
         ("discounted_payback", "Discounted payback", value(&result.discounted_payback_years), "yr"),
+        (
+            "discounted_payback_negative_again",
+            "Negative again after discounted payback",
+            year(result.discounted_payback_negative_again_year),
+            "yr",
+        ),
         ("tci", "Total capital investment", Some(result.tci_usd), "USD"),
         ("opex", "Operating cost", Some(result.opex_usd_per_yr.total), "USD/yr"),
         ("revenue", "Revenue", Some(result.revenue_usd_per_yr), "USD/yr"),
