@@ -35,13 +35,13 @@ use super::{
     admission::Place,
 };
 
-/// How long a client may take nothing of what it is sent: then its connection is closed.
+/// Time that a client may take nothing of what it is sent: then its connection is closed.
 const WRITE_TIMEOUT: Duration = safire_actors::events::STALLED;
 
-/// How long a silent connection is still there after its client was told that it ends.
+/// Time that a silent connection is still there after its client was told that it ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What all connections of a listener have in common.
+/// The parts that all connections of a listener share.
 #[derive(Clone)]
 pub(super) struct Server {
     http: Builder<TokioExecutor>,

@@ -31,8 +31,8 @@ const fn wrong(
     Wrong { at, text, pointer, code, says, allowed }
 }
 
-const T_PER_YR: &str = "more than 0 to 100000000 t/yr";
-const CAPACITY: Option<(f64, f64, &str)> = Some((0.0, 1e8, "t/yr"));
+const T_PER_YR: &str = "allowed is 1 to 100000000 t/yr";
+const CAPACITY: Option<(f64, f64, &str)> = Some((1.0, 1e8, "t/yr"));
 const YEARS: Option<(f64, f64, &str)> = Some((1.0, 100.0, "yr"));
 const RATE: Option<(f64, f64, &str)> = Some((0.0, 1.0, "1"));
 const SHARE: Option<(f64, f64, &str)> = Some((0.0, 1.0, "kg/kg"));

@@ -75,7 +75,7 @@ pub(super) enum Answer {
     Cancel { answer: Result<Cancelled, DatabaseError>, reply: Reply<CancelAnswer> },
 }
 
-/// What a scenario tells its registry.
+/// A message of a scenario to its registry.
 pub(super) enum Said {
     /// It is at rest, having handled so many of the registry's messages.
     AtRest { scenario: ScenarioId, actor: ActorId, handled: u64 },

@@ -94,7 +94,7 @@ places! {
     DEFAULT_CI => |v, _part| v.carbon.default_ci_g_per_mj.as_mut().map(Number::Real);
 }
 
-/// Whether rate and term of a loan were given: without a debt, they may be conventions that stand for none.
+/// The rate and term of a loan were given: without a debt, they may be conventions that stand for none.
 fn has_loan_terms(values: &Values) -> bool {
     values.finance.debt_share > 0.0 || values.finance.debt_rate > 0.0
 }

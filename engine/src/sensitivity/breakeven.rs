@@ -15,11 +15,11 @@ use crate::lanes::{Column, TILE};
 pub(crate) struct Bracket {
     from: Vec<f64>,
     to: Vec<f64>,
-    /// Whether the metric is above the value at `from`, where it exists.
+    /// The metric is above the value at `from`, where it exists.
     falling: bool,
     /// The metric less the value at `from`.
     beside: f64,
-    /// Whether the metric was seen beyond the value.
+    /// The metric was seen beyond the value.
     is_crossed: bool,
 }
 
@@ -70,7 +70,7 @@ const HALVINGS: u32 = 45;
 pub(crate) struct Sought {
     pub metric: usize,
     pub value: f64,
-    /// What the metric less the value is where the metric is as wanted, if it takes only whole numbers: it is so up to
+    /// The metric less the value where the metric is as wanted, if it takes only whole numbers: it is so up to
     /// where it ceases to exist.
     pub wanted: Option<f64>,
 }
@@ -170,7 +170,7 @@ impl Bracket {
         self.from.iter().zip(&self.to).map(|(from, to)| f64::midpoint(*from, *to)).collect()
     }
 
-    /// Whether the metric passes the value there; a metric of whole numbers also has it up to where it ceases to exist.
+    /// The metric passes the value there; a metric of whole numbers also has it up to where it ceases to exist.
     fn is_found(&self, sought: Sought) -> bool {
         self.is_crossed || sought.wanted == Some(self.beside)
     }

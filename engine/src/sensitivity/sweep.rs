@@ -160,7 +160,7 @@ fn evenly(from: f64, to: f64, steps: u64) -> Vec<f64> {
 }
 
 impl Breakeven {
-    /// Whether the metric takes the value, a whole number, from one edge to another.
+    /// The metric takes the value, a whole number, from one edge to another.
     fn has_edges(self) -> bool {
         self.metric.is_whole() && self.value.fract() == 0.0
     }
