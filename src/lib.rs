@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod config;
 mod exposition;
+mod file_lock;
 mod listener;
 pub mod memory;
 pub mod report;

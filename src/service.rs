@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{Config, Registration},
     exposition::{Endpoint, Exposition},
+    file_lock::{FileLock, private_directory},
     listener::{self, Limits},
 };
 
@@ -78,6 +79,7 @@ pub struct Service {
     listener: JoinHandle<()>,
     metrics: Option<Endpoint>,
     patience: Duration,
+    _lock: Option<FileLock>,
 }
 
 impl Service {
@@ -85,8 +87,8 @@ impl Service {
     pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
         let begun = Instant::now();
         let secret = signing_key(config)?;
-        let target = prepare_database(config).await?;
         let clock = Arc::clone(&parts.clock);
+        let (target, lock) = prepare_database(config, &*clock).await?;
         let auth = Auth::new(&auth_settings(config, secret)).context("the auth section cannot be used")?;
         make_first_admin(config, &target, &auth, &*clock).await?;
 
@@ -97,7 +99,7 @@ impl Service {
         let context = Context { faults, lease, metrics: Arc::clone(&metrics), ..Context::new(Arc::clone(&clock)) };
         let settings = system_settings(config, target, &parts)?;
         let uploads = &settings.imports.directory;
-        fs::create_dir_all(uploads).with_context(|| format!("cannot make the directory {}", uploads.display()))?;
+        private_directory(uploads)?;
         let system = Arc::new(System::start(settings, &context).await.context("the actors do not start")?);
         let limits = safire_web::Limits::new(limit_settings(config), shared_limits(config)?.as_ref());
         let app = App::new(Arc::clone(&system), auth, limits, clock, web_settings(config), metrics);
@@ -124,7 +126,7 @@ impl Service {
         let ms = begun.elapsed().as_millis();
         let (engine, metrics_at) = (system.database.engine().name(), metrics.as_ref().map(|m| m.address.to_string()));
         tracing::info!(%address, metrics = metrics_at, engine, after_ms = ms, "safire is ready");
-        Ok(Self { address, app, system, stop, listener, metrics, patience })
+        Ok(Self { address, app, system, stop, listener, metrics, patience, _lock: lock })
     }
 
     /// Where it listens.
@@ -167,19 +169,20 @@ impl Service {
 /// How long a database that is not there yet is waited for.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Opens the database, brings its schema up to date and seeds it.
-pub async fn prepare_database(config: &Config) -> anyhow::Result<Target> {
+/// Opens the database, brings its schema up to date and seeds it. An SQLite file is this process's until the lock is
+/// dropped.
+pub async fn prepare_database(config: &Config, clock: &dyn Clock) -> anyhow::Result<(Target, Option<FileLock>)> {
     let timeout = Duration::from_millis(config.database.statement_timeout_ms);
     let target = Target::parse(config.database.url.expose(), timeout).context("database.url cannot be used")?;
     if target.engine() == Engine::Sqlite {
-        fs::create_dir_all(&config.data_dir)
-            .with_context(|| format!("cannot make the data directory {}", config.data_dir.display()))?;
+        private_directory(&config.data_dir)?;
     }
+    let lock = target.file().map(|file| FileLock::take(file, clock.now())).transpose()?;
     let mut connection = connect(&target).await.context("cannot open the database")?;
     schema::migrate(&mut connection).await?;
     master_data::seed(&mut connection, MasterData::seed()).await?;
     connection.close().await?;
-    Ok(target)
+    Ok((target, lock))
 }
 
 async fn connect(target: &Target) -> safire_store::Result<Connection> {
@@ -262,7 +265,7 @@ fn signing_key(config: &Config) -> anyhow::Result<SecretString> {
 fn write_key(file: &Path) -> anyhow::Result<String> {
     use std::os::unix::fs::OpenOptionsExt;
     if let Some(directory) = file.parent() {
-        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        private_directory(directory)?;
     }
     let key = random_hex(32);
     let mut opened = fs::OpenOptions::new()
@@ -382,6 +385,7 @@ fn web_settings(config: &Config) -> safire_web::Settings {
         sync_wait: Duration::from_secs(config.calculations.sync_wait_s),
         master_data_ttl: Duration::from_secs(config.cache.master_data_ttl_s),
         open_registration: config.auth.registration == Registration::Open,
+        base_path: config.http.base_path.trim_end_matches('/').to_owned(),
         cors_origins: config.http.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect(),
     }
 }

@@ -1,9 +1,10 @@
 //! Short texts that people give: names, descriptions, e-mail addresses.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
 
 use crate::UserId;
@@ -156,9 +157,15 @@ impl From<Email> for String {
     }
 }
 
+/// A password as it is counted and hashed: in NFKC, so that it is the same whichever way a keyboard composes its letters
+/// (NIST SP 800-63B, 5.1.1.2).
+pub fn normalised_password(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { text.into() } else { text.nfkc().collect() }
+}
+
 /// Whether a text may be a password: 12 to 128 characters.
 pub fn check_password(text: &str) -> Result<(), BadText> {
-    let (length, min, max) = (text.chars().count(), 12, 128);
+    let (length, min, max) = (normalised_password(text).chars().count(), 12, 128);
     if (min..=max).contains(&length) { Ok(()) } else { Err(BadText::Length { length, min, max }) }
 }
 
@@ -187,6 +194,19 @@ fn word(text: &str, min: usize, max: usize) -> Result<(), BadText> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_counted_in_the_characters_that_it_is_hashed_in() {
+        let (composed, decomposed) = ("M\u{fc}ller passw\u{f6}rt", "Mu\u{308}ller passwo\u{308}rt");
+        assert_eq!(normalised_password(decomposed), composed);
+        assert_eq!(normalised_password(composed), composed);
+        assert_eq!(normalised_password("correct horse battery"), "correct horse battery");
+        let short = "o\u{308}".repeat(11);
+        assert_eq!(short.chars().count(), 22);
+        assert!(matches!(check_password(&short), Err(BadText::Length { length: 11, .. })));
+        assert_eq!(check_password(&"o\u{308}".repeat(128)), Ok(()));
+        assert!(matches!(check_password(&"\u{fb03}".repeat(43)), Err(BadText::Length { length: 129, .. })));
+    }
 
     #[test]
     fn a_name_is_neither_blank_nor_endless_nor_a_control_sequence() {

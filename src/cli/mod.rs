@@ -9,7 +9,7 @@ mod try_it;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use safire_domain::{engine::Metric, run::Kind};
+use safire_domain::{clock::SystemClock, engine::Metric, run::Kind};
 use serde::Serialize;
 
 use self::{calculate::Calculate, compare::Compare};
@@ -147,7 +147,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
 fn migrate(config: Config) -> anyhow::Result<()> {
     let telemetry = telemetry::init(&config.log, &config.traces)?;
     let migrated = block_on(async {
-        service::prepare_database(&config).await?;
+        let _owned = service::prepare_database(&config, &SystemClock).await?;
         println!("the schema is at version {}", safire_store::schema::latest_version());
         Ok(())
     });

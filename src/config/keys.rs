@@ -55,6 +55,7 @@ pub(super) const KEYS: &[Key] = &[
     number("http.max_connections", 1..=1_000_000),
     number("http.max_connections_per_address", 1..=1_000_000),
     list("http.trusted_proxies", is_network),
+    text("http.base_path", is_base_path),
     list("http.cors_origins", is_origin),
     secret("database.url", is_database).with_alias("DATABASE_URL"),
     number("database.connections", 1..=1000),
@@ -310,6 +311,14 @@ fn is_origin(text: &str) -> Result<(), String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let is_one = rest.is_some_and(|host| !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && b != b'/'));
     require(is_one, "is not an origin such as https://app.example.com")
+}
+
+fn is_base_path(text: &str) -> Result<(), String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
+    let is_segment = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(is_plain);
+    let path = text.strip_suffix('/').unwrap_or(text);
+    let is_one = path.is_empty() || path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment));
+    require(is_one, "is not a path such as /safire")
 }
 
 fn is_email(text: &str) -> Result<(), String> {

@@ -38,6 +38,9 @@ pub struct Http {
     /// their client in `X-Forwarded-For`.
     #[schema(value_type = Vec<String>)]
     pub trusted_proxies: Vec<IpNet>,
+    /// Path below which clients reach the service through a proxy, such as `/safire`: what tells clients where something is
+    /// begins with it. Requests are taken with it and without it.
+    pub base_path: String,
     /// Origins of the web pages that may call the API from a browser, such as `https://app.example.com`.
     pub cors_origins: Vec<String>,
 }
@@ -55,6 +58,7 @@ impl Default for Http {
             max_connections: 4096,
             max_connections_per_address: 512,
             trusted_proxies: Vec::new(),
+            base_path: String::new(),
             cors_origins: Vec::new(),
         }
     }

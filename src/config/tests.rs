@@ -350,6 +350,11 @@ fn a_text_that_means_nothing_is_refused() {
     for (path, text, problem) in [
         ("http.host", "two words", "is not an address or a host name"),
         ("http.host", "[::1]", "is not an address or a host name"),
+        ("http.base_path", "safire", "is not a path such as /safire"),
+        ("http.base_path", "/a//b", "is not a path such as /safire"),
+        ("http.base_path", "/a/../b", "is not a path such as /safire"),
+        ("http.base_path", "https://a.example.com/b", "is not a path such as /safire"),
+        ("http.base_path", "/a?b", "is not a path such as /safire"),
         ("admin.email", "admin", "is not an email address"),
         ("admin.email", "a@b@c", "is not an email address"),
         ("data_dir", "", "is empty"),

@@ -97,11 +97,18 @@ impl Written {
     }
 }
 
+/// Whether a resource has none of the versions that are expected, where any are.
+pub(crate) fn is_stale(expected: Option<&[i64]>, version: i64) -> bool {
+    expected.is_some_and(|versions| !versions.contains(&version))
+}
+
 /// How a removal ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
     /// Gone, with everything below it.
     Removed,
+    /// It has none of the versions that were expected; nothing was removed.
+    Stale,
     /// A calculation is in motion below it; nothing was removed.
     InMotion,
     /// The user may see it but not remove it.

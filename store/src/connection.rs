@@ -1,6 +1,6 @@
 //! One connection to either database, and the macro that sends one SQL text to both.
 
-use std::{str::FromStr, time::Duration};
+use std::{path::Path, str::FromStr, time::Duration};
 
 use futures::future::BoxFuture;
 use sqlx::{
@@ -74,6 +74,17 @@ impl Target {
         match self.0 {
             Options::Postgres(_) => Engine::Postgres,
             Options::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// The file that it is, if it is SQLite and is kept in one.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.0 {
+            Options::Postgres(_) => None,
+            // A database in memory is named by a URI.
+            Options::Sqlite(options) => {
+                Some(options.get_filename()).filter(|name| !name.to_string_lossy().starts_with("file:"))
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     Connection, Error, Result, Window,
-    access::{Removal, Right, Written, readable, visible_owners, writable, writer},
+    access::{Removal, Right, Written, is_stale, readable, visible_owners, writable, writer},
     connection::on,
     events,
 };
@@ -190,15 +190,35 @@ pub async fn update(connection: &mut Connection, access: Access, project: &Proje
     Ok(Written::refused(right(connection, access, project.id).await?))
 }
 
-/// Removes a project with its scenarios and their runs, unless one of them is in motion, and tells of it.
-pub async fn remove(connection: &mut Connection, access: Access, id: ProjectId, now: Timestamp) -> Result<Removal> {
-    connection.transaction(move |c| Box::pin(remove_within(c, access, id, now))).await
+/// Removes a project with its scenarios and their runs, unless one of them is in motion, and tells of it; with
+/// `expected`, only one that has one of these versions.
+pub async fn remove(
+    connection: &mut Connection,
+    access: Access,
+    id: ProjectId,
+    expected: Option<Vec<i64>>,
+    now: Timestamp,
+) -> Result<Removal> {
+    connection.transaction(move |c| Box::pin(remove_within(c, access, id, expected, now))).await
 }
 
-async fn remove_within(connection: &mut Connection, access: Access, id: ProjectId, now: Timestamp) -> Result<Removal> {
+async fn remove_within(
+    connection: &mut Connection,
+    access: Access,
+    id: ProjectId,
+    expected: Option<Vec<i64>>,
+    now: Timestamp,
+) -> Result<Removal> {
     let right = right(connection, access, id).await?;
-    if right != Right::Write || is_in_motion(connection, id).await? {
+    if right != Right::Write {
         return Ok(Removal::refused(right));
+    }
+    let Some(version) = lock(connection, id).await? else { return Ok(Removal::Unknown) };
+    if is_stale(expected.as_deref(), version) {
+        return Ok(Removal::Stale);
+    }
+    if is_in_motion(connection, id).await? {
+        return Ok(Removal::InMotion);
     }
     events::append_of_project(connection, Kind::Deleted, id, now).await?;
     let removed = on!(connection, c => {
@@ -224,6 +244,16 @@ async fn remove_within(connection: &mut Connection, access: Access, id: ProjectI
         // A calculation was accepted at this moment, or somebody else removed it: nothing was told.
         _ => Err(Error::Contended),
     }
+}
+
+/// The version of a project, which nobody else changes until the transaction ends.
+async fn lock(connection: &mut Connection, id: ProjectId) -> Result<Option<i64>> {
+    Ok(on!(connection, c => {
+        sqlx::query_scalar("UPDATE projects SET version = version WHERE id = $1 RETURNING version")
+            .bind(id.uuid())
+            .fetch_optional(c)
+            .await
+    })?)
 }
 
 async fn is_in_motion(connection: &mut Connection, id: ProjectId) -> Result<bool> {

@@ -9,7 +9,7 @@ use safire_domain::{
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::{Connection, Error, Result, Window, connection::on};
+use crate::{Connection, Error, Result, Window, access::is_stale, connection::on};
 
 const TABLE: &str = "zones";
 
@@ -223,27 +223,36 @@ pub async fn update(connection: &mut Connection, zone: &Zone, now: Timestamp) ->
 pub enum ZoneRemoval {
     /// Gone.
     Removed,
+    /// It has none of the versions that were expected; nothing was removed.
+    Stale,
     /// Users belong to it; nothing was removed.
     HasMembers,
     /// There was no such zone.
     Unknown,
 }
 
-/// Removes a zone without members; the reference from users decides.
-pub async fn remove(connection: &mut Connection, id: &ZoneId) -> Result<ZoneRemoval> {
-    let removed = on!(connection, c => {
-        sqlx::query("DELETE FROM zones WHERE zone_id = $1")
-            .bind(id.as_str())
-            .execute(c)
-            .await
-            .map(|done| done.rows_affected())
-    });
-    match removed.map_err(Error::from) {
-        Ok(0) => Ok(ZoneRemoval::Unknown),
-        Ok(_) => Ok(ZoneRemoval::Removed),
+/// Removes a zone without members; the reference from users decides. With `expected`, only one that has one of these
+/// versions.
+pub async fn remove(connection: &mut Connection, id: ZoneId, expected: Option<Vec<i64>>) -> Result<ZoneRemoval> {
+    match connection.transaction(move |c| Box::pin(try_to_remove(c, id, expected))).await {
         Err(Error::Dangling(_)) => Ok(ZoneRemoval::HasMembers),
-        Err(error) => Err(error),
+        settled => settled,
     }
+}
+
+async fn try_to_remove(connection: &mut Connection, id: ZoneId, expected: Option<Vec<i64>>) -> Result<ZoneRemoval> {
+    let version: Option<i64> = on!(&mut *connection, c => {
+        sqlx::query_scalar("UPDATE zones SET version = version WHERE zone_id = $1 RETURNING version")
+            .bind(id.as_str())
+            .fetch_optional(c)
+            .await
+    })?;
+    let Some(version) = version else { return Ok(ZoneRemoval::Unknown) };
+    if is_stale(expected.as_deref(), version) {
+        return Ok(ZoneRemoval::Stale);
+    }
+    on!(connection, c => sqlx::query("DELETE FROM zones WHERE zone_id = $1").bind(id.as_str()).execute(c).await.map(drop))?;
+    Ok(ZoneRemoval::Removed)
 }
 
 /// A zone in figures.
@@ -259,17 +268,20 @@ pub struct ZoneFigures {
     pub projects: i64,
 }
 
-/// All zones in figures, in one query.
-pub async fn figures(connection: &mut Connection) -> Result<Vec<ZoneFigures>> {
+/// Zones in figures, in one query: that of the user who asks, or for administrators all.
+pub async fn figures(connection: &mut Connection, access: Access) -> Result<Vec<ZoneFigures>> {
     Ok(on!(connection, c => {
         sqlx::query_as(
             "SELECT z.zone_id, z.name, COUNT(DISTINCT u.id) AS members, COUNT(p.id) AS projects
              FROM zones z
              LEFT JOIN users u ON u.zone_id = z.zone_id
              LEFT JOIN projects p ON p.owner_id = u.id
+             WHERE $2 OR z.zone_id = (SELECT me.zone_id FROM users me WHERE me.id = $1)
              GROUP BY z.zone_id, z.name
              ORDER BY z.zone_id",
         )
+        .bind(access.user.uuid())
+        .bind(access.is_admin())
         .fetch_all(c)
         .await
     })?)

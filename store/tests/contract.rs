@@ -425,11 +425,11 @@ on_both_engines! {
         let plant = plant(&mut c).await;
         let (user, node) = (plant.access(), NodeId::new(now()));
         let assignment = accepted(&mut c, &plant, node).await;
-        assert_eq!(scenarios::remove(&mut c, user, plant.scenario.id, now()).await.unwrap(), Removal::InMotion);
-        assert_eq!(projects::remove(&mut c, user, plant.project.id, now()).await.unwrap(), Removal::InMotion);
+        assert_eq!(scenarios::remove(&mut c, user, plant.scenario.id, None, now()).await.unwrap(), Removal::InMotion);
+        assert_eq!(projects::remove(&mut c, user, plant.project.id, None, now()).await.unwrap(), Removal::InMotion);
         runs::settle(&mut c, assignment.run, 1, node, outcome(&assignment), now()).await.unwrap();
-        assert_eq!(projects::remove(&mut c, user, plant.project.id, now()).await.unwrap(), Removal::Removed);
-        assert_eq!(projects::remove(&mut c, user, plant.project.id, now()).await.unwrap(), Removal::Unknown);
+        assert_eq!(projects::remove(&mut c, user, plant.project.id, None, now()).await.unwrap(), Removal::Removed);
+        assert_eq!(projects::remove(&mut c, user, plant.project.id, None, now()).await.unwrap(), Removal::Unknown);
         assert_eq!(runs::result(&mut c, assignment.run).await.unwrap(), None);
     }
 

@@ -102,8 +102,8 @@ on_both_engines! {
         runs::settle(&mut c, second.run, 1, node, Err(failure), now()).await.unwrap();
         let third = plant.accept(&mut c, node).await;
         runs::cancel(&mut c, me, id, None, now()).await.unwrap();
-        scenarios::remove(&mut c, me, id, now()).await.unwrap();
-        scenarios::remove(&mut c, me, id, now()).await.unwrap();
+        scenarios::remove(&mut c, me, id, None, now()).await.unwrap();
+        scenarios::remove(&mut c, me, id, None, now()).await.unwrap();
 
         let seen = all_after(&mut c, None, NOWHERE).await;
         let expected = [
@@ -136,7 +136,7 @@ on_both_engines! {
         let other = scenario(&plant.project);
         scenarios::insert(&mut c, plant.access(), &other).await.unwrap();
         let head = all_after(&mut c, None, NOWHERE).await.last().unwrap().place;
-        projects::remove(&mut c, plant.access(), plant.project.id, now()).await.unwrap();
+        projects::remove(&mut c, plant.access(), plant.project.id, None, now()).await.unwrap();
         let seen = all_after(&mut c, None, head).await;
         let mut removed: Vec<_> = seen.iter().filter_map(|e| e.what.scenario).collect();
         removed.sort();

@@ -93,14 +93,14 @@ on_both_engines! {
         let mut set = usa();
         set.inputs.economics.discount_rate = Some(Quantity::new(0.1 + 0.2, "1"));
         set.notes = vec!["by hand".into(), "twice".into()];
-        let put = master_data::put_default_set(&mut c, set.clone(), None).await.unwrap();
+        let put = master_data::put_default_set(&mut c, set.clone(), |_| true).await.unwrap();
         assert_eq!(put, Edited::Done { edition: 2, found: false });
         let read = master_data::defaults_of(&mut c, &set.pathway).await.unwrap();
         assert_eq!(read, (2, Some(set.clone())));
 
         let new = DefaultSet { pathway: pathway("ATJ", "UCO", "Malaysia"), ..set.clone() };
         assert_eq!(master_data::defaults_of(&mut c, &new.pathway).await.unwrap(), (2, None));
-        let put = master_data::put_default_set(&mut c, new.clone(), None).await.unwrap();
+        let put = master_data::put_default_set(&mut c, new.clone(), |_| true).await.unwrap();
         assert_eq!(put, Edited::Done { edition: 3, found: true });
         let all = master_data::load(&mut c).await.unwrap();
         assert_eq!((all.edition, all.defaults.len()), (3, 5));
@@ -111,7 +111,7 @@ on_both_engines! {
 
     async fn a_write_that_changes_nothing_makes_no_edition(database: &TestDatabase) {
         let mut c = database.prepared().await;
-        let put = master_data::put_default_set(&mut c, usa(), None).await.unwrap();
+        let put = master_data::put_default_set(&mut c, usa(), |_| true).await.unwrap();
         assert_eq!(put, Edited::Done { edition: 1, found: false });
         let uco = price(Ware::Feedstock, "UCO", None, 930.0);
         let set = master_data::set_price(&mut c, uco, None).await.unwrap();
@@ -149,7 +149,7 @@ on_both_engines! {
         let before = master_data::load(&mut c).await.unwrap();
         let late = master_data::set_price(&mut c, price(2600.0), Some(vec![1])).await.unwrap();
         assert_eq!(late, Edited::Stale { edition: 2 });
-        let late = master_data::put_default_set(&mut c, usa(), Some(vec![1])).await.unwrap();
+        let late = master_data::put_default_set(&mut c, usa(), |edition| edition == Some(1)).await.unwrap();
         assert_eq!(late, Edited::Stale { edition: 2 });
         assert_eq!(master_data::load(&mut c).await.unwrap(), before);
     }

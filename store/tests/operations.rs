@@ -220,7 +220,7 @@ on_both_engines! {
         assert_eq!(advanced, Advanced::Forbidden);
         let found = operations::find(&mut c, world.access, world.operation).await.unwrap().unwrap();
         assert_eq!((found.counts.created, scenarios(&mut c, &world).await), (0, 0));
-        projects::remove(&mut c, world.access, world.project.id, now()).await.unwrap();
+        projects::remove(&mut c, world.access, world.project.id, None, now()).await.unwrap();
         assert!(operations::next(&mut c, grip, 8).await.unwrap().is_none());
         assert_eq!(operations::advance(&mut c, grip, world.access, made(&world, 0)).await.unwrap(), Advanced::Lost);
     }

@@ -67,7 +67,8 @@ on_both_engines! {
         let mut ids: Vec<_> = many.iter().map(|user| user.id).collect();
         ids.sort();
         assert_eq!(page.iter().map(|user| user.id).collect::<Vec<_>>(), ids[10..15]);
-        assert_eq!(users::names(&mut c).await.unwrap().len(), 1001);
+        assert_eq!(users::names(&mut c, admin).await.unwrap().len(), 1001);
+        assert_eq!(users::names(&mut c, Access::of(&many[0])).await.unwrap().len(), 1000);
     }
 
     async fn of_users_made_at_once_all_are_stored_or_none(database: &TestDatabase) {
@@ -153,10 +154,10 @@ on_both_engines! {
         let user = stored(&mut c, analyst()).await;
         let project = project(&user);
         projects::insert(&mut c, &project).await.unwrap();
-        assert_eq!(users::remove(&mut c, user.id).await.unwrap(), UserRemoval::OwnsProjects);
-        projects::remove(&mut c, Access::of(&user), project.id, now()).await.unwrap();
-        assert_eq!(users::remove(&mut c, user.id).await.unwrap(), UserRemoval::Removed);
-        assert_eq!(users::remove(&mut c, user.id).await.unwrap(), UserRemoval::Unknown);
+        assert_eq!(users::remove(&mut c, user.id, None).await.unwrap(), UserRemoval::OwnsProjects);
+        projects::remove(&mut c, Access::of(&user), project.id, None, now()).await.unwrap();
+        assert_eq!(users::remove(&mut c, user.id, None).await.unwrap(), UserRemoval::Removed);
+        assert_eq!(users::remove(&mut c, user.id, None).await.unwrap(), UserRemoval::Unknown);
     }
 
     async fn users_are_counted_by_role_and_zone(database: &TestDatabase) {
@@ -164,12 +165,12 @@ on_both_engines! {
         let zone = stored_zone(&mut c, "north").await;
         member(&mut c, &zone).await;
         users::insert(&mut c, &User { zone_id: Some(zone.zone_id), ..analyst() }, Some("hash")).await.unwrap();
-        admin(&mut c).await;
+        let admin = admin(&mut c).await;
         let expected = [
             Group { role: Role::Admin, zone_id: None, users: 1, with_credentials: 0 },
             Group { role: Role::Analyst, zone_id: Some("north".into()), users: 2, with_credentials: 1 },
         ];
-        assert_eq!(users::groups(&mut c).await.unwrap(), expected);
+        assert_eq!(users::groups(&mut c, admin).await.unwrap(), expected);
     }
 
     async fn a_zone_is_made_found_changed_and_removed(database: &TestDatabase) {
@@ -188,17 +189,17 @@ on_both_engines! {
         assert!(!zones::update(&mut c, &renamed, later).await.unwrap());
         let read = zones::find(&mut c, &north.zone_id).await.unwrap().unwrap();
         assert_eq!(read, Zone { version: 2, updated_at: later, ..renamed });
-        assert_eq!(zones::remove(&mut c, &north.zone_id).await.unwrap(), ZoneRemoval::Removed);
-        assert_eq!(zones::remove(&mut c, &north.zone_id).await.unwrap(), ZoneRemoval::Unknown);
+        assert_eq!(zones::remove(&mut c, north.zone_id.clone(), None).await.unwrap(), ZoneRemoval::Removed);
+        assert_eq!(zones::remove(&mut c, north.zone_id.clone(), None).await.unwrap(), ZoneRemoval::Unknown);
     }
 
     async fn a_zone_with_members_stays(database: &TestDatabase) {
         let mut c = database.prepared().await;
         let zone = stored_zone(&mut c, "north").await;
         let user = member(&mut c, &zone).await;
-        assert_eq!(zones::remove(&mut c, &zone.zone_id).await.unwrap(), ZoneRemoval::HasMembers);
+        assert_eq!(zones::remove(&mut c, zone.zone_id.clone(), None).await.unwrap(), ZoneRemoval::HasMembers);
         users::transfer(&mut c, user.id, None, now()).await.unwrap();
-        assert_eq!(zones::remove(&mut c, &zone.zone_id).await.unwrap(), ZoneRemoval::Removed);
+        assert_eq!(zones::remove(&mut c, zone.zone_id.clone(), None).await.unwrap(), ZoneRemoval::Removed);
     }
 
     async fn a_zones_members_are_seen_by_members_and_administrators(database: &TestDatabase) {
@@ -234,7 +235,12 @@ on_both_engines! {
             members,
             projects,
         };
-        assert_eq!(zones::figures(&mut c).await.unwrap(), [figures("empty", 0, 0), figures("north", 2, 3)]);
+        let admin = admin(&mut c).await;
+        assert_eq!(zones::figures(&mut c, admin).await.unwrap(), [figures("empty", 0, 0), figures("north", 2, 3)]);
+        let own = zones::figures(&mut c, Access::of(&user)).await.unwrap();
+        assert_eq!(own, [figures("north", 2, 3)]);
+        let zoneless = stored(&mut c, analyst()).await;
+        assert_eq!(zones::figures(&mut c, Access::of(&zoneless)).await.unwrap(), []);
     }
 }
 

@@ -145,8 +145,8 @@ on_both_engines! {
             assert_eq!(scenarios::update(&mut c, access, &scenario, now()).await.unwrap(), write, "{who}");
             let new = safire_test_support::scenario(&project);
             assert_eq!(scenarios::insert(&mut c, access, &new).await.unwrap(), write, "{who}");
-            assert_eq!(projects::remove(&mut c, access, id, now()).await.unwrap(), removal, "{who}");
-            assert_eq!(scenarios::remove(&mut c, access, scenario_id, now()).await.unwrap(), removal, "{who}");
+            assert_eq!(projects::remove(&mut c, access, id, None, now()).await.unwrap(), removal, "{who}");
+            assert_eq!(scenarios::remove(&mut c, access, scenario_id, None, now()).await.unwrap(), removal, "{who}");
             let accepted = runs::accept(&mut c, stage.request(access)).await.unwrap();
             match right {
                 Right::None => assert!(matches!(accepted, Accepted::Unknown), "{who}: {accepted:?}"),
@@ -160,7 +160,7 @@ on_both_engines! {
                 Right::Write => assert!(matches!(cancelled, Cancelled::Yes(_)), "{who}"),
             }
             if right == Right::Write {
-                assert_eq!(scenarios::remove(&mut c, access, new.id, now()).await.unwrap(), Removal::Removed, "{who}");
+                assert_eq!(scenarios::remove(&mut c, access, new.id, None, now()).await.unwrap(), Removal::Removed, "{who}");
                 let again = runs::accept(&mut c, stage.request(access)).await.unwrap();
                 let Accepted::New(begun, _) = again else { panic!("{who}: {again:?}") };
                 run = begun.id;
@@ -175,8 +175,8 @@ on_both_engines! {
         let (project, scenario, _) = stage.ids();
         assert_eq!(projects::right(&mut c, viewer, project).await.unwrap(), Right::Read);
         assert_eq!(projects::update(&mut c, viewer, &stage.project, now()).await.unwrap(), Written::Forbidden);
-        assert_eq!(projects::remove(&mut c, viewer, project, now()).await.unwrap(), Removal::Forbidden);
-        assert_eq!(scenarios::remove(&mut c, viewer, scenario, now()).await.unwrap(), Removal::Forbidden);
+        assert_eq!(projects::remove(&mut c, viewer, project, None, now()).await.unwrap(), Removal::Forbidden);
+        assert_eq!(scenarios::remove(&mut c, viewer, scenario, None, now()).await.unwrap(), Removal::Forbidden);
         assert_eq!(runs::cancel(&mut c, viewer, scenario, None, now()).await.unwrap(), Cancelled::Forbidden);
     }
 

@@ -38,6 +38,45 @@ on_both_engines! {
         app.stop().await;
     }
 
+    async fn a_password_is_the_same_however_a_keyboard_composes_its_letters(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let (composed, decomposed) = ("M\u{fc}ller passw\u{f6}rt", "Mu\u{308}ller passwo\u{308}rt");
+        for (email, registered) in [("nfc@example.com", composed), ("nfd@example.com", decomposed)] {
+            let account = json!({ "email": email, "name": "Ana", "password": registered });
+            app.anonymous().post("/auth/register", account).await.is(201);
+            for entered in [composed, decomposed] {
+                app.anonymous().login(email, entered).await.get("/auth/me").await.is(200);
+            }
+            let plain = json!({ "email": email, "password": "Muller passwort" });
+            app.anonymous().post("/auth/login", plain).await.refused(401, "unauthorized");
+        }
+        // Twenty-two code points as it is sent, eleven characters as it is read.
+        let short = json!({ "email": "s@example.com", "name": "S", "password": "o\u{308}".repeat(11) });
+        let refused = app.anonymous().post("/auth/register", short).await.refused(422, "body.invalid");
+        assert_eq!(first_error(&refused), ("/password", "length"));
+        app.stop().await;
+    }
+
+    async fn a_password_that_was_hashed_as_it_was_entered_is_hashed_anew(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let (composed, decomposed) = ("M\u{fc}ller passw\u{f6}rt", "Mu\u{308}ller passwo\u{308}rt");
+        // argon2id of the decomposed form, as the service made it before passwords were normalised.
+        let old = "$argon2id$v=19$m=64,t=1,p=1$/0HE/USOPiw1Io9kdQAtXQ$nV3/FfcnRBJh7a/DWhHMswtZg+5Fr4WCxch255KHF54";
+        let user = safire_domain::user::User {
+            email: Some("old@example.com".to_owned().try_into().unwrap()),
+            ..safire_test_support::analyst()
+        };
+        let mut connection = database.connect().await;
+        safire_store::users::insert(&mut connection, &user, Some(old)).await.unwrap();
+        let credentials = json!({ "email": "old@example.com", "password": composed });
+        app.anonymous().post("/auth/login", credentials).await.refused(401, "unauthorized");
+        for entered in [decomposed, composed, decomposed] {
+            app.anonymous().login("old@example.com", entered).await.get("/auth/me").await.is(200);
+        }
+        connection.close().await.unwrap();
+        app.stop().await;
+    }
+
     async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         app.anonymous().post("/auth/register", account("ana@example.com")).await.is(201);

@@ -7,7 +7,7 @@ use std::{
 
 use reqwest::{
     Body, Method,
-    header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH},
+    header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH},
 };
 use safire_domain::ScenarioId;
 use safire_test_support::{PATIENCE, now};
@@ -118,7 +118,7 @@ impl Client {
         let path = format!("{prefix}{path}");
         let request = self.http.request(method.clone(), format!("{}{path}", self.base)).body(body);
         let mut request = request.headers(self.headers.clone());
-        if changes && !self.headers.contains_key(IF_MATCH) {
+        if changes && ![IF_MATCH, IF_NONE_MATCH].iter().any(|name| self.headers.contains_key(name)) {
             request = request.header(IF_MATCH, "*");
         }
         if let Some(kind) = kind {

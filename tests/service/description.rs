@@ -127,8 +127,14 @@ fn what_follows_from_an_operation_is_said_of_it() {
         let told = operation["responses"].as_object().expect("responses");
         missing.extend(statuses.into_iter().filter(|s| !told.contains_key(*s)).map(|s| format!("{name}: {s}")));
         let parameters: Vec<_> = operation["parameters"].as_array().into_iter().flatten().collect();
-        let if_match = parameters.iter().any(|parameter| parameter["$ref"] == "#/components/parameters/If-Match");
+        let has = |header: &str| {
+            let reference = format!("#/components/parameters/{header}");
+            parameters.iter().any(|parameter| parameter["$ref"] == reference)
+        };
+        let if_match = has("If-Match") || has("If-Match-Required");
         assert!(if_match || !changes, "{name}");
+        // What may be made where there is none need not be there.
+        assert_eq!(has("If-Match-Required"), changes && !name.contains("/default-sets/"), "{name}");
         missing.extend((if_match && !told.contains_key("412")).then(|| format!("{name}: 412")));
         for status in ["429", "503"] {
             let headers = &follow(&document, &told[status])["headers"];

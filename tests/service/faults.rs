@@ -96,7 +96,7 @@ async fn survives(database: &TestDatabase, point: &'static str, panics: u32) {
         if answer.status == 200 && traps.is_sprung(point) { Ok(()) } else { Err(answer) }
     })
     .await;
-    assert_eq!(ana.get("/health").await.is(200)["status"], "ok");
+    assert_eq!(ana.get("/health").await.is(200)["status"], "healthy");
     ana.get("/health/ready").await.is(200);
     for plant in &plants {
         let runs = ana.get(&format!("/scenarios/{plant}/runs")).await.is(200);

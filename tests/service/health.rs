@@ -26,7 +26,7 @@ on_both_engines! {
         let expected: Vec<_> = ["database"].into_iter().chain(writer).chain(others).collect();
         assert_eq!(names, expected);
         let expected = json!({
-            "status": "ok", "service": "safire", "version": env!("CARGO_PKG_VERSION"),
+            "status": "healthy", "service": "safire", "version": env!("CARGO_PKG_VERSION"),
             "database": { "engine": engine, "up": true, "pool": null },
             "cache": { "backend": "in-process", "up": true },
             "redis": { "enabled": false },

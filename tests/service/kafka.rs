@@ -52,7 +52,7 @@ on_both_engines! {
         ana.plant(1000.0).await;
         feed::tell(&kafka, "safire.prices", "{").await;
         feed::tell(&kafka, "safire.alerts", json!({ "text": "a storm" })).await;
-        let through = |health: &Value| health["kafka"]["dead_letters"] == 1 && health["status"] == "ok";
+        let through = |health: &Value| health["kafka"]["dead_letters"] == 1 && health["status"] == "healthy";
         let seen = health_once(&app, through).await;
         assert_eq!((&seen["enabled"], &seen["connected"], &seen["given_up"]), (&json!(true), &json!(true), &json!(0)));
         // The alert may come in another batch.
@@ -77,7 +77,7 @@ on_both_engines! {
         assert_eq!(value(&metrics, "safire_kafka_up"), 0.0);
         assert!(value(&metrics, "safire_outbox_events") > 0.0);
         kafka.is_back();
-        let back = |health: &Value| health["status"] == "ok" && health["kafka"]["outbox"] == 0;
+        let back = |health: &Value| health["status"] == "healthy" && health["kafka"]["outbox"] == 0;
         health_once(&app, back).await;
         app.stop().await;
     }

@@ -2,7 +2,7 @@
 
 use safire::config::SecretUrl;
 use safire_domain::master_data::MasterData;
-use safire_test_support::{TestRedis, on_both_engines};
+use safire_test_support::{TestDatabase, TestRedis, on_both_engines};
 use serde_json::{Value, json};
 
 use crate::{
@@ -110,10 +110,50 @@ on_both_engines! {
         // Stored again it is the same, and no new edition.
         assert_eq!(admin.put(USA, set).await.is(200), put);
 
-        let new = admin.put("/default-sets/ATJ/UCO/Malaysia", usa()).await.is(201);
+        let new = admin.sending("if-none-match", "*").put("/default-sets/ATJ/UCO/Malaysia", usa()).await.is(201);
         assert_eq!((&new["edition"], &new["country"]), (&json!(3), &json!("Malaysia")));
         let quick = json!({ "process": "ATJ", "feedstock": "UCO", "country": "Malaysia" });
         ana.post("/calculate/quick", quick).await.is(200);
+        app.stop().await;
+    }
+
+    async fn a_default_set_is_made_where_there_is_none_and_replaced_where_there_is_one(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let admin = app.as_admin().await;
+        let new = "/default-sets/ATJ/UCO/Malaysia";
+        for replacing in ["*", "\"1\""] {
+            admin.sending("if-match", replacing).put(new, usa()).await.refused(412, "version.changed");
+        }
+        admin.get(new).await.refused(404, "not_found");
+        let making = admin.sending("if-none-match", "*");
+        let made = making.put(new, usa()).await;
+        let tag = made.header("etag").to_owned();
+        let made = made.is(201);
+        making.put(new, usa()).await.refused(412, "version.exists");
+        making.put(USA, usa()).await.refused(412, "version.exists");
+        assert_eq!(admin.get(new).await.is(200), made);
+
+        let mut other = usa();
+        other["notes"] = json!(["jet: of the day"]);
+        let replaced = admin.sending("if-match", &tag).put(new, other.clone()).await.is(200);
+        assert_eq!((&replaced["notes"], &replaced["edition"]), (&other["notes"], &json!(3)));
+        admin.sending("if-match", &tag).put(new, usa()).await.refused(412, "version.changed");
+        admin.sending("if-match", "*").put(new, usa()).await.is(200);
+        let url = format!("http://{}/api/v1{new}", app.service().address());
+        let bare = reqwest::Client::new().put(url).json(&usa()).bearer_auth(admin.token.as_ref().unwrap());
+        let refused = bare.send().await.unwrap();
+        assert_eq!(refused.status(), 428);
+        assert!(refused.json::<Value>().await.unwrap()["detail"].as_str().unwrap().contains("If-None-Match: *"));
+        app.stop().await;
+    }
+
+    async fn of_many_who_make_one_default_set_one_succeeds(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let making = app.as_admin().await.sending("if-none-match", "*");
+        let answers = futures::future::join_all([(); 8].map(|()| making.put("/default-sets/ATJ/UCO/Malaysia", usa())));
+        let mut statuses: Vec<_> = answers.await.iter().map(|answer| answer.status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 412, 412, 412, 412, 412, 412, 412]);
         app.stop().await;
     }
 
@@ -243,35 +283,39 @@ on_both_engines! {
         assert_eq!(result(&touched).await["run"]["id"].as_str().unwrap(), id(&new["run"]));
         app.stop().await;
     }
+}
 
-    async fn a_change_through_one_replica_is_seen_through_the_other(database: &TestDatabase) {
-        let redis = TestRedis::start();
-        let with_redis = || TestApp::with(database, |config, _| {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_through_one_replica_is_seen_through_the_other() {
+    let database = &TestDatabase::postgres().await;
+    let redis = TestRedis::start();
+    let with_redis = || {
+        TestApp::with(database, |config, _| {
             config.cache.redis_url = Some(SecretUrl::from(redis.url()));
-        });
-        let (first, second) = (with_redis().await, with_redis().await);
-        for app in [&first, &second] {
-            eventually("Redis", async || {
-                let health = app.anonymous().get("/health").await.is(200);
-                if health["status"] == "ok" && health["redis"]["total_keys"].is_u64() { Ok(()) } else { Err(health) }
-            })
-            .await;
-        }
-        let admin = first.as_admin().await;
-        let there = second.anonymous().with_token(admin.token.as_ref().unwrap());
-        for value in [2900.0, 2800.0, 2700.0] {
-            jet_price(&admin).await;
-            jet_price(&there).await;
-            admin.put("/products/jet/price", usd_per_t(value)).await.is(200);
-            assert_eq!(jet_price(&admin).await, value);
-            // By the announcement: long before the copy in memory expires.
-            eventually("the new price", async || {
-                let seen = jet_price(&there).await;
-                if seen == value { Ok(()) } else { Err(seen) }
-            })
-            .await;
-        }
-        first.stop().await;
-        second.stop().await;
+        })
+    };
+    let (first, second) = (with_redis().await, with_redis().await);
+    for app in [&first, &second] {
+        eventually("Redis", async || {
+            let health = app.anonymous().get("/health").await.is(200);
+            if health["status"] == "healthy" && health["redis"]["total_keys"].is_u64() { Ok(()) } else { Err(health) }
+        })
+        .await;
     }
+    let admin = first.as_admin().await;
+    let there = second.anonymous().with_token(admin.token.as_ref().unwrap());
+    for value in [2900.0, 2800.0, 2700.0] {
+        jet_price(&admin).await;
+        jet_price(&there).await;
+        admin.put("/products/jet/price", usd_per_t(value)).await.is(200);
+        assert_eq!(jet_price(&admin).await, value);
+        // By the announcement: long before the copy in memory expires.
+        eventually("the new price", async || {
+            let seen = jet_price(&there).await;
+            if seen == value { Ok(()) } else { Err(seen) }
+        })
+        .await;
+    }
+    first.stop().await;
+    second.stop().await;
 }

@@ -22,7 +22,7 @@ use crate::{
 /// The program, serving; killed when dropped.
 pub struct Server {
     child: Child,
-    base: String,
+    pub base: String,
     pub log: Arc<Mutex<Vec<String>>>,
     files: TempDir,
 }
@@ -36,6 +36,11 @@ impl Server {
     /// The same with more arguments.
     pub fn start_with(database: &TestDatabase, arguments: &[&str]) -> Self {
         Self::start_so(tempfile::tempdir().unwrap(), database, arguments)
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn start_in(files: TempDir, database: &TestDatabase) -> Self {

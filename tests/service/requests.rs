@@ -93,6 +93,122 @@ on_both_engines! {
         app.stop().await;
     }
 
+    async fn a_compressed_answer_has_a_tag_of_its_own_and_either_tag_names_the_version(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = Caller::of(&app).await;
+        let project = ana.post("/projects", json!({ "name": "Plants" })).await;
+        let scenario = ana.plant(1000.0).await;
+        ana.request(Method::POST, &format!("/scenarios/{scenario}/calculate/sync")).send().await.unwrap();
+        let at = format!("/projects/{}", project["id"].as_str().unwrap());
+        for path in [at.clone(), format!("/scenarios/{scenario}"), format!("/scenarios/{scenario}/result")] {
+            let get = async |packed: bool, known: Option<&str>| {
+                let mut asked = ana.request(Method::GET, &path);
+                asked = if packed { asked.header("Accept-Encoding", "gzip") } else { asked };
+                known.map_or(asked.try_clone().unwrap(), |tag| asked.header("If-None-Match", tag)).send().await.unwrap()
+            };
+            let (plain, packed) = (get(false, None).await, get(true, None).await);
+            assert_eq!(header(&packed, "content-encoding"), Some("gzip"));
+            assert_eq!(header(&packed, "vary"), Some("accept-encoding"));
+            let (plain, packed) = (header(&plain, "etag").unwrap(), header(&packed, "etag").unwrap());
+            assert_eq!(packed, format!("{}-gzip\"", plain.strip_suffix('"').unwrap()), "{path}");
+            for (with_gzip, known) in [(true, packed), (true, plain), (false, packed), (false, plain)] {
+                let unchanged = get(with_gzip, Some(known)).await;
+                assert_eq!(unchanged.status(), 304, "{path} {known}");
+                assert_eq!(header(&unchanged, "etag"), Some(known));
+                assert_eq!(header(&unchanged, "vary"), Some("accept-encoding"));
+            }
+            assert_eq!(get(true, Some(&format!("W/{packed}"))).await.status(), 304);
+            assert_eq!(get(true, Some("\"0-gzip\"")).await.status(), 200);
+        }
+        let change = async |tag: &str| {
+            let asked = ana.request(Method::PATCH, &at).header("If-Match", tag).header("Accept-Encoding", "gzip");
+            asked.json(&json!({ "name": "Others" })).send().await.unwrap()
+        };
+        let changed = change("\"1-gzip\"").await;
+        assert_eq!((changed.status(), header(&changed, "etag")), (200.try_into().unwrap(), Some("\"2-gzip\"")));
+        assert_eq!(change("\"1-gzip\"").await.status(), 412);
+        let removed = ana.request(Method::DELETE, &at).header("If-Match", "\"2-gzip\"").send().await.unwrap();
+        assert_eq!(removed.status(), 204);
+        app.stop().await;
+    }
+
+    async fn a_page_of_a_listed_origin_reads_every_header_that_the_service_tells(database: &TestDatabase) {
+        let listed = "https://app.example.com";
+        let app = TestApp::with(database, |config, _| {
+            config.http.cors_origins = vec![listed.into()];
+            config.limits.requests_per_minute = 1000;
+        })
+        .await;
+        let ana = Caller::of(&app).await;
+        // What every page may read of every answer (Fetch, 2.2.2), and what is no page's business.
+        let others = ["cache-control", "content-language", "content-length", "content-type", "expires", "last-modified",
+            "pragma", "date", "vary", "connection", "transfer-encoding", "content-encoding",
+            "access-control-allow-origin", "access-control-expose-headers"];
+        let scenario = ana.plant(1000.0).await;
+        let result = format!("/scenarios/{scenario}/result");
+        let sync = format!("/scenarios/{scenario}/calculate/sync");
+        ana.request(Method::POST, &sync).send().await.unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for (method, path, body) in [
+            (Method::GET, result.clone(), None),
+            (Method::GET, format!("{result}?format=csv"), None),
+            (Method::POST, "/projects".to_owned(), Some(json!({ "name": "Plants" }))),
+            (Method::POST, format!("/scenarios/{scenario}/calculate"), None),
+            (Method::PUT, "/auth/me".to_owned(), None),
+        ] {
+            let asked = ana.request(method, &path).header("Origin", listed).header("Prefer", "wait=5");
+            let answer = body.map_or(asked.try_clone().unwrap(), |body| asked.json(&body)).send().await.unwrap();
+            let exposed = header(&answer, "access-control-expose-headers").expect("it is told").to_lowercase();
+            let exposed: Vec<_> = exposed.split(',').map(str::trim).collect();
+            for name in answer.headers().keys().map(|name| name.as_str()).filter(|name| !others.contains(name)) {
+                assert!(exposed.contains(&name), "{path}: {name} is hidden");
+                seen.insert(name.to_owned());
+            }
+            for name in ["etag", "ratelimit", "ratelimit-policy", "retry-after", "content-disposition", "location",
+                "x-request-id", "www-authenticate", "preference-applied", "allow"] {
+                assert!(exposed.contains(&name), "{name}");
+            }
+        }
+        let told = ["allow", "content-disposition", "etag", "location", "preference-applied", "ratelimit",
+            "ratelimit-policy", "x-request-id"];
+        assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), told);
+        app.stop().await;
+    }
+
+    async fn a_header_that_has_one_value_is_refused_when_it_is_sent_twice(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = Caller::of(&app).await;
+        let bearer = format!("Bearer {}", ana.token);
+        let values = [
+            ("Idempotency-Key", "one", "two"),
+            ("Idempotency-Key", "one", "one"),
+            ("Authorization", &bearer, "Bearer other"),
+            ("X-API-Key", "sfr_one", "sfr_two"),
+            ("Content-Type", "application/json", "text/plain"),
+            ("Last-Event-ID", "1-1", "2-1"),
+        ];
+        for (name, one, two) in values {
+            let body = json!({ "name": "Plants" }).to_string();
+            let mut asked = ana.http.post(format!("{}/projects", ana.base)).body(body);
+            if name != "Authorization" {
+                asked = asked.bearer_auth(&ana.token);
+            }
+            let answer = asked.header(name, one).header(name, two).send().await.unwrap();
+            assert_eq!(answer.status(), 400, "{name}");
+            let told: Value = answer.json().await.unwrap();
+            assert_eq!(told["code"], "header.repeated", "{told}");
+            assert!(told["detail"].as_str().unwrap().contains(&name.to_lowercase()), "{told}");
+        }
+        let all: Value = ana.request(Method::GET, "/projects").send().await.unwrap().json().await.unwrap();
+        assert_eq!(all["total"], 0);
+        // Of what only names a request in the logs, two are none.
+        let named = ana.request(Method::GET, "/projects").header("X-Request-Id", "one").header("X-Request-Id", "two");
+        let answer = named.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert!(!["one", "two"].contains(&header(&answer, "x-request-id").unwrap()));
+        app.stop().await;
+    }
+
     async fn only_listed_origins_may_call_from_a_web_page(database: &TestDatabase) {
         let listed = "https://app.example.com";
         let app = TestApp::with(database, |config, _| config.http.cors_origins = vec![listed.into()]).await;

@@ -15,7 +15,7 @@ use safire_test_support::{TestDatabase, free_port, on_both_engines};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{ADMIN, BUSY, PASSWORD, SECRET, eventually, id},
+    app::{ADMIN, BUSY, Client, PASSWORD, SECRET, eventually, id},
     process::Server,
 };
 
@@ -79,8 +79,11 @@ on_both_engines! {
         let mut server = Server::start_with(database, &["--set", &endpoint, "--set", VERBOSE]);
         let ana = server.nobody().register().await;
         let scenario = ana.plant(500_000.0).await;
-        let traced = ana.sending("traceparent", &format!("00-{TRACE}-{PARENT}-01")).sending("x-request-id", "notebook-7");
-        traced.get("/users-dict").await.is(200);
+        let in_trace = |who: &Client| {
+            who.sending("traceparent", &format!("00-{TRACE}-{PARENT}-01")).sending("x-request-id", "notebook-7")
+        };
+        let (traced, admin) = (in_trace(&ana), server.nobody().login(ADMIN.0, ADMIN.1).await);
+        in_trace(&admin).get("/users-dict").await.is(200);
         traced.post(&format!("/scenarios/{scenario}/calculate/sync"), None).await.is(200);
         let run = id(&ana.get(&format!("/scenarios/{scenario}/runs")).await.is(200)["items"][0]);
         assert_eq!(server.terminate().0.code(), Some(0));

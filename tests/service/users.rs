@@ -238,10 +238,10 @@ on_both_engines! {
         assert_eq!((&names["g:ada"], names.get("g:ana")), (&json!("Ada"), None));
         let bulk = json!({ "users": [{ "name": "Bo", "global_id": "bo" }, { "name": "Cy", "global_id": "cy" }] });
         admin.post("/users/bulk", bulk).await.is(201);
-        assert_eq!(dict(&ana).await["cy"], "Cy");
+        assert_eq!(dict(&admin).await["cy"], "Cy");
         let account = json!({ "email": "r@example.com", "name": "Rea", "password": PASSWORD });
         let registered = app.anonymous().post("/auth/register", account).await.is(201);
-        assert_eq!(dict(&ana).await[id(&registered)], "Rea");
+        assert_eq!(dict(&admin).await[id(&registered)], "Rea");
         admin.delete(&path).await.is(204);
         assert_eq!(dict(&admin).await.get("g:ada"), None);
         app.stop().await;

@@ -77,7 +77,7 @@ on_both_engines! {
             let change = async |tag: &str| {
                 who.sending("if-match", tag).send(method(&path), &path, Some(change.clone())).await
             };
-            for other in ["\"0\"", "W/\"1\"", "1", "\"none\""] {
+            for other in ["\"0\"", "W/\"1\"", "\"01\"", "\"none\""] {
                 change(other).await.refused(412, "version.changed");
             }
             assert_eq!(who.get(&path).await.is(200), before);
@@ -100,6 +100,68 @@ on_both_engines! {
             assert_eq!(refused.json::<Value>().await.unwrap()["code"], "version.required");
             assert_eq!(who.get(&path).await.is(200), before);
         }
+        app.stop().await;
+    }
+
+    async fn a_removal_of_another_version_removes_nothing(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let (ana, admin) = (app.register().await, app.as_admin().await);
+        // A scenario goes before its project.
+        for (who, path, change) in versioned(&ana, &admin).await.into_iter().rev() {
+            let read = who.get(&path).await.header("etag").to_owned();
+            let changed = who.send(method(&path), &path, Some(change)).await;
+            let (now, changed) = (changed.header("etag").to_owned(), changed.is(200));
+            for stale in [read.as_str(), "\"0\"", &format!("W/{now}"), "\"none\""] {
+                who.sending("if-match", stale).delete(&path).await.refused(412, "version.changed");
+            }
+            assert_eq!(who.get(&path).await.is(200), changed, "{path}");
+            who.sending("if-match", &format!("{read}, {now}")).delete(&path).await.is(204);
+            who.sending("if-match", "*").delete(&path).await.refused(404, "not_found");
+        }
+        for (who, path, _) in versioned(&ana, &admin).await.into_iter().rev() {
+            who.sending("if-match", "*").delete(&path).await.is(204);
+        }
+        app.stop().await;
+    }
+
+    async fn of_a_change_and_a_removal_of_one_version_one_succeeds(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let (ana, admin) = (app.register().await, app.as_admin().await);
+        for round in 0..8 {
+            for (who, path, change) in versioned(&ana, &admin).await.into_iter().rev() {
+                let who = who.sending("if-match", "\"1\"");
+                let (removed, changed) =
+                    tokio::join!(who.delete(&path), who.send(method(&path), &path, Some(change)));
+                let statuses = (removed.status, changed.status);
+                assert!(matches!(statuses, (204, 404 | 412) | (412, 200)), "{path} in round {round}: {statuses:?}");
+                if removed.status == 412 {
+                    who.sending("if-match", "*").delete(&path).await.is(204);
+                }
+            }
+        }
+        app.stop().await;
+    }
+
+    async fn a_malformed_precondition_is_refused_and_nothing_is_done(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let (ana, admin) = (app.register().await, app.as_admin().await);
+        for (who, path, change) in versioned(&ana, &admin).await {
+            let before = who.get(&path).await.is(200);
+            for text in ["1", "", "\"1", "*, \"1\"", "w/\"1\"", "\"1\" \"2\"", "\"a b\""] {
+                let refused = who.sending("if-match", text);
+                let code = "precondition.malformed";
+                refused.delete(&path).await.refused(400, code);
+                let told = refused.send(method(&path), &path, Some(change.clone())).await.refused(400, code);
+                assert!(told["detail"].as_str().unwrap().starts_with("If-Match "), "{told}");
+                let told = who.sending("if-none-match", text).get(&path).await.refused(400, code);
+                assert!(told["detail"].as_str().unwrap().starts_with("If-None-Match "), "{told}");
+            }
+            assert_eq!(who.get(&path).await.is(200), before);
+        }
+        let plant = ana.plant(1000.0).await;
+        let calculate = format!("/scenarios/{plant}/calculate");
+        ana.sending("if-match", "1").post(&calculate, None).await.refused(400, "precondition.malformed");
+        assert_eq!(ana.get(&format!("/scenarios/{plant}")).await.is(200)["status"], "draft");
         app.stop().await;
     }
 

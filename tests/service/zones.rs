@@ -168,7 +168,7 @@ on_both_engines! {
         let users: Vec<_> = (0..5).map(|_| json!({ "name": "N", "role": "viewer", "zone_id": "south" })).collect();
         admin.post("/users/bulk", json!({ "users": users })).await.is(201);
 
-        let users = vera.get("/stats/users").await.is(200);
+        let users = admin.get("/stats/users").await.is(200);
         let expected = json!({
             "total": 9,
             "by_role": { "admin": 1, "analyst": 2, "viewer": 6 },
@@ -181,7 +181,7 @@ on_both_engines! {
             "without_credentials": 5,
         });
         assert_eq!(users, expected);
-        let zones = vera.get("/stats/zones").await.is(200);
+        let zones = admin.get("/stats/zones").await.is(200);
         let expected = json!({
             "total": 3,
             "zones": [
@@ -191,6 +191,58 @@ on_both_engines! {
             ],
         });
         assert_eq!(zones, expected);
+        let users = vera.get("/stats/users").await.is(200);
+        let expected = json!({
+            "total": 2,
+            "by_role": { "admin": 0, "analyst": 1, "viewer": 1 },
+            "by_zone": [{ "zone_id": "north", "users": 2 }],
+            "with_credentials": 2,
+            "without_credentials": 0,
+        });
+        assert_eq!(users, expected);
+        app.stop().await;
+    }
+
+    async fn names_and_figures_are_those_of_whom_one_may_see_whoever_asked_before(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let admin = app.as_admin().await;
+        for zone in ["north", "south"] {
+            make_zone(&admin, zone).await;
+        }
+        let (ana_id, ana) = make_member(&admin, "ana", "analyst", Some("north")).await;
+        let (_, vera) = make_member(&admin, "vera", "viewer", Some("north")).await;
+        let (_, bob) = make_member(&admin, "bob", "analyst", Some("south")).await;
+        let new = app.register().await;
+        let own = new.get("/auth/me").await.is(200);
+        let own = json!({ own["global_id"].as_str().unwrap(): own["name"] });
+        let north = json!({ "g:ana": "ana", "g:vera": "vera" });
+        let seen = async |who: &Client| {
+            let mut names = Vec::new();
+            for query in ["", "?use_cache=false", "?use_cache=true"] {
+                names.push(who.get(&format!("/users-dict{query}")).await.is(200));
+            }
+            assert!(names.iter().all(|these| *these == names[0]), "{names:?}");
+            let zones = who.get("/stats/zones").await.is(200);
+            let zones = zones["zones"].as_array().unwrap().iter().map(|zone| zone["zone_id"].clone()).collect();
+            (names[0].clone(), who.get("/stats/users").await.is(200)["total"].clone(), Value::Array(zones))
+        };
+        // In an order in which what the one was told would be told to the next, were it kept for all.
+        for _ in 0..2 {
+            let (names, total, zones) = seen(&admin).await;
+            assert_eq!((names.as_object().unwrap().len(), total, zones), (5, json!(5), json!(["north", "south"])));
+            assert_eq!(seen(&new).await, (own.clone(), json!(1), json!([])));
+            assert_eq!(seen(&ana).await, (north.clone(), json!(2), json!(["north"])));
+            assert_eq!(seen(&vera).await, (north.clone(), json!(2), json!(["north"])));
+            assert_eq!(seen(&bob).await, (json!({ "g:bob": "bob" }), json!(1), json!(["south"])));
+        }
+        // A transfer and a promotion count at once.
+        admin.post(&format!("/users/{ana_id}/transfer"), json!({ "zone_id": "south" })).await.is(200);
+        assert_eq!(seen(&ana).await.0, json!({ "g:ana": "ana", "g:bob": "bob" }));
+        assert_eq!(seen(&vera).await, (json!({ "g:vera": "vera" }), json!(1), json!(["north"])));
+        admin.patch(&format!("/users/{ana_id}"), json!({ "role": "admin" })).await.is(200);
+        assert_eq!(seen(&ana).await, seen(&admin).await);
+        admin.patch(&format!("/users/{ana_id}"), json!({ "role": "viewer" })).await.is(200);
+        assert_eq!(seen(&ana).await.0, json!({ "g:ana": "ana", "g:bob": "bob" }));
         app.stop().await;
     }
 }

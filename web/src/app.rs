@@ -43,6 +43,8 @@ pub struct Settings {
     pub master_data_ttl: Duration,
     /// Whether anybody may register.
     pub open_registration: bool,
+    /// The path below which clients reach the service, such as `/safire`; empty at the root.
+    pub base_path: String,
     /// Origins whose pages may call the API from a browser.
     pub cors_origins: Vec<HeaderValue>,
 }

@@ -5,6 +5,7 @@
 
 mod app;
 pub mod auth;
+mod base_path;
 mod body;
 mod client;
 mod conditional;

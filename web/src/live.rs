@@ -21,7 +21,7 @@ use crate::{
     extract::Query,
 };
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How often it is looked whether who watches still may.
 const LOOK: Duration = Duration::from_secs(3);

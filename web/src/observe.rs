@@ -14,7 +14,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::{FutureExt, future::BoxFuture};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, LOCATION},
+};
 use safire_actors::Origin;
 use safire_domain::trace::{SpanId, TraceId, Traceparent};
 use safire_metrics::Gauge;
@@ -22,7 +25,10 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
-use crate::{App, Problem, client, limits, pace::SLOW, routes::IMPORT};
+use crate::{
+    App, Problem, auth::X_API_KEY, client, document::API, idempotency::IDEMPOTENCY_KEY, limits, live::LAST_EVENT_ID,
+    pace::SLOW, routes::IMPORT,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -80,6 +86,9 @@ where
                 if client::is_reserved(request.extensions()) && !is_health_check(&request) {
                     return Problem::unavailable("all connections of the service are in use").into_response();
                 }
+                if let Some(repeated) = repeated(&request) {
+                    return repeated.into_response();
+                }
                 let answer = in_time(patience(&app, &request), limits::limit(&app, request, answer));
                 AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(panicked)
             })
@@ -112,12 +121,31 @@ async fn observed(app: &App, request: Request, answer: impl AsyncFnOnce(Request)
         if !matched.is_some_and(|route| WAITING.contains(&route)) {
             app.pace.note(begun, took);
         }
+        below(&app.settings.base_path, response.headers_mut());
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         response
     };
     origin.scope(work.instrument(span)).await
+}
+
+/// Headers of requests that have one value: which of two is meant, nobody can say.
+const SINGLE: [HeaderName; 5] = [AUTHORIZATION, CONTENT_TYPE, X_API_KEY, IDEMPOTENCY_KEY, LAST_EVENT_ID];
+
+fn repeated(request: &Request) -> Option<Problem> {
+    let is_twice = |name: &HeaderName| request.headers().get_all(name).iter().nth(1).is_some();
+    let name = SINGLE.into_iter().find(is_twice).filter(|_| request.uri().path().starts_with(API))?;
+    let detail = format!("the header {name} was sent twice; send it once");
+    Some(Problem::new(StatusCode::BAD_REQUEST, "header.repeated", detail))
+}
+
+/// Tells where something is as clients see it, who reach the service below a path.
+fn below(base: &str, headers: &mut HeaderMap) {
+    let location = headers.get(LOCATION).and_then(|location| location.to_str().ok()).filter(|at| at.starts_with('/'));
+    if let Some(Ok(location)) = location.filter(|_| !base.is_empty()).map(|at| format!("{base}{at}").parse()) {
+        headers.insert(LOCATION, location);
+    }
 }
 
 fn is_health_check(request: &Request) -> bool {
@@ -155,9 +183,16 @@ fn log(is_read: bool, status: StatusCode, took: Duration) {
     }
 }
 
+/// The value of a header that was sent once.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
 /// What the caller says that the request was caused by.
 fn traceparent(headers: &HeaderMap) -> Option<Traceparent> {
-    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
+    only(headers, &TRACEPARENT)?.parse().ok()
 }
 
 /// The request, in its caller's trace or in one of its own, which has the request's id where that can be one. `own`
@@ -176,7 +211,7 @@ fn fresh() -> Uuid {
 
 /// The caller's id when it is a plain short word, `own` otherwise: it goes into logs.
 fn request_id(headers: &HeaderMap, own: Uuid) -> String {
-    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let given = only(headers, &REQUEST_ID);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match given {
         Some(id) if (1..=64).contains(&id.len()) && id.chars().all(plain) => id.to_owned(),

@@ -23,23 +23,30 @@ pub enum Edited<T> {
     },
 }
 
-/// Stores a default set, if the edition is one of those that are expected; `true` when its pathway had none before.
+/// Stores a default set, if `allows` says so of the edition of the one that there is; `true` when its pathway had none
+/// before.
 pub async fn put_default_set(
     connection: &mut Connection,
     set: DefaultSet,
-    expected: Option<Vec<i64>>,
+    allows: impl FnOnce(Option<i64>) -> bool + Send + 'static,
 ) -> Result<Edited<bool>> {
-    edit(connection, expected, |c| {
+    let edited = edit(connection, None, |c| {
         Box::pin(async move {
-            let (_, before) = defaults_of(c, &set.pathway).await?;
+            let (edition, before) = defaults_of(c, &set.pathway).await?;
+            if !allows(before.as_ref().map(|_| edition)) {
+                return Ok((false, None));
+            }
             if before.as_ref() == Some(&set) {
-                return Ok((false, false));
+                return Ok((false, Some(false)));
             }
             write_default_set(c, &set).await?;
-            Ok((true, before.is_none()))
+            Ok((true, Some(before.is_none())))
         })
+    });
+    Ok(match edited.await? {
+        Edited::Done { edition, found: Some(is_new) } => Edited::Done { edition, found: is_new },
+        Edited::Done { edition, found: None } | Edited::Stale { edition } => Edited::Stale { edition },
     })
-    .await
 }
 
 /// Writes a price into every default set that it is meant for, if the edition is the expected one, and

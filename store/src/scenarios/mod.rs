@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     Connection, Error, Result, Window,
-    access::{Removal, Right, Written, readable, writable, writer},
+    access::{Removal, Right, Written, is_stale, readable, writable, writer},
     connection::on,
     events,
 };
@@ -261,17 +261,37 @@ pub(crate) async fn update_within(
     Ok(Written::refused(right(connection, access, scenario.id).await?))
 }
 
-/// Removes a scenario with its runs, unless one of them is in motion, and tells of it.
-pub async fn remove(connection: &mut Connection, access: Access, id: ScenarioId, now: Timestamp) -> Result<Removal> {
-    connection.transaction(move |c| Box::pin(remove_within(c, access, id, now))).await
+/// Removes a scenario with its runs, unless one of them is in motion, and tells of it; with `expected`, only one that has
+/// one of these versions.
+pub async fn remove(
+    connection: &mut Connection,
+    access: Access,
+    id: ScenarioId,
+    expected: Option<Vec<i64>>,
+    now: Timestamp,
+) -> Result<Removal> {
+    connection.transaction(move |c| Box::pin(remove_within(c, access, id, expected, now))).await
 }
 
-async fn remove_within(connection: &mut Connection, access: Access, id: ScenarioId, now: Timestamp) -> Result<Removal> {
+async fn remove_within(
+    connection: &mut Connection,
+    access: Access,
+    id: ScenarioId,
+    expected: Option<Vec<i64>>,
+    now: Timestamp,
+) -> Result<Removal> {
+    let right = right(connection, access, id).await?;
+    if right != Right::Write {
+        return Ok(Removal::refused(right));
+    }
+    // Whoever accepts a run of it waits, or is waited for: then that run is seen below.
+    lock(connection, id).await?;
     let Some(Owned { scenario, owner_id }) = find_owned(connection, access, id).await? else {
         return Ok(Removal::Unknown);
     };
-    // Whoever accepts a run of it waits, or is waited for: then that run is seen below.
-    lock(connection, id).await?;
+    if is_stale(expected.as_deref(), scenario.version) {
+        return Ok(Removal::Stale);
+    }
     let version: Option<i64> = on!(&mut *connection, c => {
         sqlx::query_scalar(concat!(
             "DELETE FROM scenarios
@@ -287,7 +307,7 @@ async fn remove_within(connection: &mut Connection, access: Access, id: Scenario
         .await
     })?;
     if version.is_none() {
-        return Ok(Removal::refused(right(connection, access, id).await?));
+        return Ok(Removal::refused(right));
     }
     let removed = NewEvent {
         owner: Some(owner_id.into()),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     Connection, Error, Result, Window,
-    access::visible_user,
+    access::{is_stale, visible_user},
     connection::on,
     obstacles::{Obstacle, clashes},
 };
@@ -245,15 +245,35 @@ async fn try_transfer(
 pub enum UserRemoval {
     /// Gone.
     Removed,
+    /// The user has none of the versions that were expected; nothing was removed.
+    Stale,
     /// The user owns projects; nothing was removed.
     OwnsProjects,
     /// There was no such user.
     Unknown,
 }
 
-/// Removes a user who owns no projects.
-pub async fn remove(connection: &mut Connection, id: UserId) -> Result<UserRemoval> {
-    let removed = on!(&mut *connection, c => {
+/// Removes a user who owns no projects; with `expected`, only one who has one of these versions.
+pub async fn remove(connection: &mut Connection, id: UserId, expected: Option<Vec<i64>>) -> Result<UserRemoval> {
+    match connection.transaction(move |c| Box::pin(try_to_remove(c, id, expected))).await {
+        // A project that was made at that moment.
+        Err(Error::Dangling(_)) => Ok(UserRemoval::OwnsProjects),
+        settled => settled,
+    }
+}
+
+async fn try_to_remove(connection: &mut Connection, id: UserId, expected: Option<Vec<i64>>) -> Result<UserRemoval> {
+    let version: Option<i64> = on!(&mut *connection, c => {
+        sqlx::query_scalar("UPDATE users SET version = version WHERE id = $1 RETURNING version")
+            .bind(id.uuid())
+            .fetch_optional(c)
+            .await
+    })?;
+    let Some(version) = version else { return Ok(UserRemoval::Unknown) };
+    if is_stale(expected.as_deref(), version) {
+        return Ok(UserRemoval::Stale);
+    }
+    let removed = on!(connection, c => {
         sqlx::query(
             "DELETE FROM users
              WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM projects WHERE owner_id = $1)",
@@ -262,17 +282,8 @@ pub async fn remove(connection: &mut Connection, id: UserId) -> Result<UserRemov
         .execute(c)
         .await
         .map(|done| done.rows_affected())
-    });
-    match removed.map_err(Error::from) {
-        Ok(1..) => Ok(UserRemoval::Removed),
-        // A project that was made at that moment.
-        Err(Error::Dangling(_)) => Ok(UserRemoval::OwnsProjects),
-        Err(error) => Err(error),
-        Ok(0) => {
-            let there = find(connection, id).await?.is_some();
-            Ok(if there { UserRemoval::OwnsProjects } else { UserRemoval::Unknown })
-        }
-    }
+    })?;
+    Ok(if removed == 1 { UserRemoval::Removed } else { UserRemoval::OwnsProjects })
 }
 
 /// The user who signs in with `email`, and the hash of the password.
@@ -295,10 +306,14 @@ pub async fn has_admin(connection: &mut Connection) -> Result<bool> {
     Ok(admins > 0)
 }
 
-/// Everybody's global id and name.
-pub async fn names(connection: &mut Connection) -> Result<Vec<(String, String)>> {
+/// Global id and name of the users whom the one who asks may see.
+pub async fn names(connection: &mut Connection, access: Access) -> Result<Vec<(String, String)>> {
     Ok(on!(connection, c => {
-        sqlx::query_as("SELECT global_id, name FROM users ORDER BY global_id").fetch_all(c).await
+        sqlx::query_as(concat!("SELECT u.global_id, u.name FROM users u WHERE ", visible_user!(), " ORDER BY u.global_id"))
+            .bind(access.user.uuid())
+            .bind(access.is_admin())
+            .fetch_all(c)
+            .await
     })?)
 }
 
@@ -315,15 +330,18 @@ pub struct Group {
     pub with_credentials: i64,
 }
 
-/// All users, counted by role and zone.
-pub async fn groups(connection: &mut Connection) -> Result<Vec<Group>> {
+/// The users whom the one who asks may see, counted by role and zone.
+pub async fn groups(connection: &mut Connection, access: Access) -> Result<Vec<Group>> {
     let rows: Vec<(String, Option<String>, i64, i64)> = on!(connection, c => {
-        sqlx::query_as(
-            "SELECT role, zone_id, COUNT(*), COUNT(password_hash)
-             FROM users
-             GROUP BY role, zone_id
-             ORDER BY role, zone_id",
-        )
+        sqlx::query_as(concat!(
+            "SELECT u.role, u.zone_id, COUNT(*), COUNT(u.password_hash)
+             FROM users u
+             WHERE ", visible_user!(), "
+             GROUP BY u.role, u.zone_id
+             ORDER BY u.role, u.zone_id",
+        ))
+        .bind(access.user.uuid())
+        .bind(access.is_admin())
         .fetch_all(c)
         .await
     })?;

@@ -11,6 +11,7 @@ use argon2::{
     Params,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
+use safire_domain::name::normalised_password;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 
@@ -97,11 +98,16 @@ impl Inner {
     fn check(&self, password: &str, stored: Option<&str>) -> Checked {
         let wrong = Checked { right: false, rehashed: None };
         let Ok(against) = PasswordHash::new(stored.unwrap_or(&self.nobody)) else { return wrong };
-        let matches = self.hasher.verify_password(password.as_bytes(), &against).is_ok();
+        let is_of = |text: &str| self.hasher.verify_password(text.as_bytes(), &against).is_ok();
+        let normalised = normalised(password);
+        let is_normalised = is_of(normalised.expose_secret());
+        // Passwords were once hashed as they were entered.
+        let matches = is_normalised || (normalised.expose_secret() != password && is_of(password));
         if stored.is_none() || !matches {
             return wrong;
         }
-        let rehashed = self.is_weaker(&against).then(|| hash(&self.hasher, password).ok()).flatten();
+        let is_old = !is_normalised || self.is_weaker(&against);
+        let rehashed = is_old.then(|| hash(&self.hasher, password).ok()).flatten();
         Checked { right: true, rehashed }
     }
 
@@ -112,7 +118,11 @@ impl Inner {
 }
 
 fn hash(hasher: &Hasher, password: &str) -> argon2::password_hash::Result<String> {
-    Ok(hasher.hash_password(password.as_bytes())?.to_string())
+    Ok(hasher.hash_password(normalised(password).expose_secret().as_bytes())?.to_string())
+}
+
+fn normalised(password: &str) -> SecretString {
+    normalised_password(password).into_owned().into()
 }
 
 #[cfg(test)]
@@ -149,6 +159,26 @@ mod tests {
             assert_eq!(check(&today, "a long password", Some(&rehashed)).await, (true, None));
             assert_eq!(check(&today, "a wrong password", Some(&old)).await, (false, None));
         }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_right_however_its_letters_are_composed_and_old_hashes_are_replaced() {
+        let passwords = passwords(8, 1);
+        let (composed, decomposed) = ("M\u{fc}ller passw\u{f6}rt", "Mu\u{308}ller passwo\u{308}rt");
+        let today = passwords.hash(decomposed.into()).await.unwrap();
+        for entered in [composed, decomposed] {
+            assert_eq!(check(&passwords, entered, Some(&today)).await, (true, None), "{entered:?}");
+        }
+        // As it was entered: what was hashed before passwords were normalised.
+        let hasher = Hasher::new(Params::new(8, 1, 1, None).unwrap());
+        let old = hasher.hash_password(decomposed.as_bytes()).unwrap().to_string();
+        let (right, rehashed) = check(&passwords, decomposed, Some(&old)).await;
+        let rehashed = rehashed.expect("is hashed again");
+        assert!(right);
+        assert_eq!(check(&passwords, composed, Some(&rehashed)).await, (true, None));
+        let of_composed = hasher.hash_password(composed.as_bytes()).unwrap().to_string();
+        assert_eq!(check(&passwords, decomposed, Some(&of_composed)).await, (true, None));
+        assert_eq!(check(&passwords, "Muller passwort", Some(&old)).await, (false, None));
     }
 
     #[tokio::test]

@@ -27,6 +27,7 @@ enum Kind {
     Seconds,
     Key,
     Event,
+    Tags,
 }
 
 #[rustfmt::skip]
@@ -51,10 +52,10 @@ const OF_ANSWERS: [Described; 8] = [
 
 #[rustfmt::skip]
 const OF_REQUESTS: [Described; 5] = [
-    Described { name: "If-Match", kind: Kind::Text, always: true, example: "*",
+    Described { name: "If-Match", kind: Kind::Tags, always: false, example: "*",
         text: "The ETag of the version that is changed, or `*` for whichever there is." },
-    Described { name: "If-None-Match", kind: Kind::Text, always: false, example: "\"0\"",
-        text: "The ETag of what the client has: 304 while that is still so." },
+    Described { name: "If-None-Match", kind: Kind::Tags, always: false, example: "\"0\"",
+        text: "On GET, the ETag of what the client has: 304 while that is still so. On PUT, `*`: only where there is none." },
     Described { name: "Idempotency-Key", kind: Kind::Key, always: false, example: "0f0c7a5e-houston",
         text: "Any text. Sent again with the same key within 24 hours, the request makes nothing and is answered as the first time." },
     Described { name: "Prefer", kind: Kind::Text, always: false, example: "wait=5",
@@ -63,12 +64,16 @@ const OF_REQUESTS: [Described; 5] = [
         text: "The id of the last event that was seen: what came after it is told first." },
 ];
 
+/// A star, or entity tags with commas between them (RFC 9110, 8.8.3).
+const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
+
 impl Kind {
     fn schema(self) -> Object {
         let schema = ObjectBuilder::new();
         match self {
             Self::Text => schema.schema_type(Type::String).build(),
             Self::Event => schema.schema_type(Type::String).pattern(Some(r"^[0-9]{1,18}-[0-9]{1,18}$")).build(),
+            Self::Tags => schema.schema_type(Type::String).pattern(Some(TAGS)).build(),
             Self::Seconds => schema.schema_type(Type::Integer).minimum(Some(0)).build(),
             Self::Key => schema
                 .schema_type(Type::String)
@@ -81,7 +86,7 @@ impl Kind {
 
     fn value(self, text: &str) -> Value {
         match self {
-            Self::Text | Self::Key | Self::Event => json!(text),
+            Self::Text | Self::Key | Self::Event | Self::Tags => json!(text),
             Self::Seconds => serde_json::from_str(text).unwrap_or_default(),
         }
     }
@@ -100,23 +105,36 @@ pub(super) fn describe(components: &mut Components) {
         components.headers.insert((*name).to_owned(), header.into());
     }
     for of_requests in &OF_REQUESTS {
-        let Described { name, kind, always, example, text } = of_requests;
-        let parameter = ParameterBuilder::new()
-            .name(*name)
-            .parameter_in(ParameterIn::Header)
-            .required(if *always { Required::True } else { Required::False })
-            .description(Some(*text))
-            .schema(Some(kind.schema()))
-            .example(Some(kind.value(example)))
-            .build();
-        components.parameters.insert((*name).to_owned(), parameter.into());
+        let Described { name, kind, example, text, .. } = of_requests;
+        let parameter = |required| {
+            let parameter = ParameterBuilder::new().name(*name).parameter_in(ParameterIn::Header).required(required);
+            let parameter = parameter.description(Some(*text)).schema(Some(kind.schema()));
+            parameter.example(Some(kind.value(example))).build()
+        };
+        components.parameters.insert((*name).to_owned(), parameter(Required::False).into());
+        if *name == "If-Match" {
+            components.parameters.insert(REQUIRED_IF_MATCH.to_owned(), parameter(Required::True).into());
+        }
     }
+}
+
+/// The component that describes If-Match where it has to be sent.
+const REQUIRED_IF_MATCH: &str = "If-Match-Required";
+
+/// If-Match, where it has to be sent.
+pub(super) fn required_if_match() -> Ref {
+    Ref::new(format!("#/components/parameters/{REQUIRED_IF_MATCH}"))
 }
 
 /// The parameter of that name, as it is described for all.
 pub(super) fn parameter(name: &str) -> Ref {
     let known = OF_REQUESTS.iter().find(|header| header.name.eq_ignore_ascii_case(name));
     Ref::new(format!("#/components/parameters/{}", known.map_or(name, |header| header.name)))
+}
+
+/// The headers that answers have.
+pub(crate) fn of_answers() -> impl Iterator<Item = &'static str> {
+    OF_ANSWERS.iter().map(|header| header.name)
 }
 
 /// Adds headers of those names to an answer; a header that it names itself is described like everywhere.

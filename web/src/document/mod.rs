@@ -7,7 +7,7 @@
 //! The tests hold every answer of the service against what is said here.
 
 mod examples;
-mod headers;
+pub(crate) mod headers;
 mod problems;
 mod pruning;
 mod security;
@@ -15,7 +15,10 @@ mod variants;
 
 use std::collections::BTreeMap;
 
-use http::Method;
+use http::{
+    Method,
+    header::{IF_MATCH, IF_NONE_MATCH},
+};
 use utoipa::openapi::{
     Components, OpenApi, PathItem, Ref, RefOr, Required, Schema,
     path::{Operation, Parameter, ParameterIn},
@@ -67,8 +70,12 @@ struct Traits {
     /// It is part of the API, and not at the root.
     api: bool,
     guarded: bool,
-    /// It changes what is there, and names the version that it changes.
+    /// It changes what is there, and has to name the version that it changes.
     changes: bool,
+    /// It may name the version that it is of.
+    versioned: bool,
+    /// It has If-Match or If-None-Match.
+    preconditioned: bool,
     has_body: bool,
     has_query: bool,
     /// A parameter of the query is a number within bounds.
@@ -91,17 +98,21 @@ impl Traits {
         let header = |name: &str| {
             parameters.iter().any(|p| p.parameter_in == ParameterIn::Header && p.name.eq_ignore_ascii_case(name))
         };
+        let (if_match, if_none_match) = (header(IF_MATCH.as_str()), header(IF_NONE_MATCH.as_str()));
+        let changes = matches!(*method, Method::PUT | Method::PATCH);
         let query = || parameters.iter().filter(|p| p.parameter_in == ParameterIn::Query);
         Self {
             api: path.starts_with(API),
             guarded: security::is_guarded(operation),
-            changes: matches!(*method, Method::PUT | Method::PATCH),
+            changes,
+            versioned: changes || if_match,
+            preconditioned: changes || if_match || if_none_match,
             has_body: operation.request_body.is_some(),
             has_query: query().next().is_some(),
             has_bounds: query().any(|p| is_bounded(p)),
             names_one: path.contains('{'),
             repeatable: header(IDEMPOTENCY_KEY.as_str()),
-            conditional: header(http::header::IF_NONE_MATCH.as_str()),
+            conditional: *method == Method::GET && if_none_match,
             waits: header(PREFER.as_str()),
             stores: *method != Method::GET,
         }
@@ -174,8 +185,9 @@ fn describe_parameters(operation: &mut Operation, traits: &Traits, components: &
             own.description = own.description.take().or_else(|| described(own.schema.as_ref(), components));
         }
     }
-    if traits.changes {
-        parameters.push(RefOr::Ref(headers::parameter(http::header::IF_MATCH.as_str())));
+    let names_it = |parameter: &RefOr<Parameter>| *parameter == RefOr::Ref(headers::parameter(IF_MATCH.as_str()));
+    if traits.changes && !parameters.iter().any(names_it) {
+        parameters.push(RefOr::Ref(headers::required_if_match()));
     }
     operation.parameters.take_if(|parameters| parameters.is_empty());
 }

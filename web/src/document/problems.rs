@@ -19,6 +19,8 @@ struct Shared {
 
 const MALFORMED: &str = "`body.malformed`: the body is not JSON; `body.unreadable`: it ended before it was complete";
 const QUERY: &str = "`query.invalid`: the query string is not understood";
+const REPEATED: &str = "`header.repeated`: a header that has one value was sent twice";
+const PRECONDITION: &str = "`precondition.malformed`: If-Match or If-None-Match is no list of entity tags";
 const KEY: &str = "`idempotency.malformed`: the key is empty, too long or not printable ASCII";
 const UNAUTHORIZED: &str = "`unauthorized`: no access token or API key, or one that is no longer good";
 const FORBIDDEN: &str = "`forbidden`: the caller may see it, but not do this";
@@ -38,9 +40,8 @@ const TOO_MANY: &str = "`rate_limited`: too many requests; wait for Retry-After"
 const DEFECT: &str = "`internal`: the service met a defect of its own; report the `trace_id`";
 const UNAVAILABLE: &str = "`unavailable`: something is away or full; send the same again after Retry-After";
 
-const SHARED: [Shared; 17] = [
-    Shared { name: "MalformedBody", status: 400, text: MALFORMED },
-    Shared { name: "MalformedQuery", status: 400, text: QUERY },
+const SHARED: [Shared; 16] = [
+    Shared { name: "RepeatedHeader", status: 400, text: REPEATED },
     Shared { name: "Unauthorized", status: 401, text: UNAUTHORIZED },
     Shared { name: "Forbidden", status: 403, text: FORBIDDEN },
     Shared { name: "NotFound", status: 404, text: NOT_FOUND },
@@ -68,12 +69,14 @@ impl Traits {
             (self.has_body, 400, MALFORMED),
             (self.has_query, 400, QUERY),
             (self.repeatable, 400, KEY),
+            (self.preconditioned, 400, PRECONDITION),
+            (self.api, 400, REPEATED),
             (self.guarded, 401, UNAUTHORIZED),
             (self.names_one, 404, NOT_FOUND),
             (self.has_body, 408, TOO_SLOW),
             (self.repeatable, 409, IN_PROGRESS),
             (self.changes, 409, CONTENDED),
-            (self.changes, 412, CHANGED),
+            (self.versioned, 412, CHANGED),
             (self.has_body, 413, TOO_LARGE),
             (self.has_body, 415, MEDIA_TYPE),
             (self.has_body, 422, INVALID),

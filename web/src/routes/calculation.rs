@@ -44,7 +44,7 @@ use crate::{
     App, Problem,
     auth::Caller,
     body::Body,
-    conditional::{IfMatch, changed},
+    conditional::{IfMatch, changed, versions},
     extract::{Id, InRun, Query},
     idempotency::{self, OptionallyKeyed},
     prefer::{PREFERENCE_APPLIED, Wait},
@@ -71,8 +71,11 @@ pub(super) async fn accept(
     if let Some(inputs) = &inputs {
         check(app, &find(app, caller, id).await?.pathway, inputs).await?;
     }
-    let versions = if_match.and_then(|if_match| if_match.versions());
-    let asker = Asker { inputs, versions, ..Asker::new(caller.access(), key, Ask::Analysis(Box::new(analysis))) };
+    let asker = Asker {
+        inputs,
+        versions: versions(if_match),
+        ..Asker::new(caller.access(), key, Ask::Analysis(Box::new(analysis)))
+    };
     answer(app.scenarios.calculate(asker, id).await?)
 }
 

@@ -16,7 +16,7 @@ use crate::{
     App, Problem,
     auth::{Admin, Caller},
     body::Body,
-    conditional::{Has, IfMatch, Tagged},
+    conditional::{Expected, Has, IfMatch, Tagged},
     extract::InPathway,
     problem::{FieldError, field_errors},
 };
@@ -110,12 +110,14 @@ async fn read(State(app): State<App>, _: Caller, InPathway(pathway): InPathway, 
 
 /// Makes or replaces the default set of a pathway (administrators).
 ///
-/// Scenarios that it fills up show as stale when their result was of other inputs; results are kept until they are calculated again.
+/// `If-None-Match: *` makes one where there is none; `If-Match` replaces the one that there is. Scenarios that it fills
+/// up show as stale when their result was of other inputs; results are kept until they are calculated again.
 #[utoipa::path(
     put, path = "/default-sets/{process}/{feedstock}/{country}", tag = "master data",
     params(
         ("process" = String, Path, description = "The process technology's code", example = "HEFA"), ("feedstock" = String, Path, description = "The feedstock's code", example = "UCO"),
         ("country" = String, Path, description = "The country's code", example = "USA"),
+        ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header),
     ),
     request_body(content = DefaultSetText, example = json!(example_text())),
     responses(
@@ -127,6 +129,8 @@ async fn read(State(app): State<App>, _: Caller, InPathway(pathway): InPathway, 
             body = DefaultSetView, example = json!(example())),
         (status = 403, description = "The caller is no administrator"),
         (status = 404, description = "No such process technology, feedstock or country"),
+        (status = 412, description = "`version.changed`: there is none, or not the edition in If-Match; \
+            `version.exists`: there is one already, and If-None-Match asks for none"),
         (status = 422, description = "`inputs.invalid`: an input is missing, wrong or unknown; nothing was stored"),
     )
 )]
@@ -134,16 +138,17 @@ async fn replace(
     State(app): State<App>,
     _: Admin,
     InPathway(pathway): InPathway,
-    if_match: IfMatch,
+    expected: Expected,
     Body(text): Body<DefaultSetText>,
 ) -> Result<(StatusCode, Tagged<DefaultSetView>), Problem> {
     let notes = text.notes.into_iter().map(String::from).collect();
     let set = DefaultSet { pathway, inputs: text.inputs, notes };
     check(&app, &set).await?;
-    let (row, expected) = (set.clone(), if_match.versions());
-    let outcome = app.database.write(move |c| Box::pin(master_data::put_default_set(c, row, expected))).await;
+    let (row, precondition) = (set.clone(), expected.clone());
+    let allows = move |edition| precondition.allows(edition);
+    let outcome = app.database.write(move |c| Box::pin(master_data::put_default_set(c, row, allows))).await;
     app.master_data_changed().await;
-    let (edition, is_new) = edited(outcome?, &if_match)?;
+    let Edited::Done { edition, found: is_new } = outcome? else { return Err(expected.failed()) };
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Tagged::new(edition, DefaultSetView { set, edition })))
 }

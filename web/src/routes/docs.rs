@@ -1,6 +1,6 @@
 //! The API's description, for programs and for people: Swagger UI, whose files are part of the program.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -9,30 +9,34 @@ use axum::{
     routing::get,
 };
 use http::header::CONTENT_TYPE;
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::{OpenApi, Server};
 use utoipa_swagger_ui::{Config, serve};
 
 use crate::{App, Problem};
 
 const DOCUMENT: &str = "/openapi.json";
 
-/// Without the validator, which is a page on the internet.
-static UI: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    let config = Config::from(DOCUMENT).validator_url("none").display_request_duration(true).doc_expansion("none");
-    Arc::new(config)
-});
+type Ui = Arc<Config<'static>>;
 
-pub(super) fn routes(document: OpenApi) -> Router<App> {
+/// The routes of a service that clients reach below `base`.
+pub(super) fn routes(mut document: OpenApi, base: &str) -> Router<App> {
+    if !base.is_empty() {
+        document.servers = Some(vec![Server::new(base)]);
+    }
     let document = Arc::new(document);
+    // Without the validator, which is a page on the internet.
+    let ui = Config::from(format!("{base}{DOCUMENT}")).validator_url("none");
+    let ui: Ui = Arc::new(ui.display_request_duration(true).doc_expansion("none"));
+    let index = Arc::clone(&ui);
     Router::new()
         .route(DOCUMENT, get(async move || Json(document)))
         .route("/docs", get(async || Redirect::permanent("/docs/")))
-        .route("/docs/", get(async || file("index.html")))
-        .route("/docs/{*file}", get(async |Path(name): Path<String>| file(&name)))
+        .route("/docs/", get(async move || file("index.html", index)))
+        .route("/docs/{*file}", get(async move |Path(name): Path<String>| file(&name, ui)))
 }
 
-fn file(name: &str) -> Result<Response, Problem> {
-    let found = serve(name, Arc::clone(&UI)).map_err(|error| Problem::defect(&*error))?;
+fn file(name: &str, ui: Ui) -> Result<Response, Problem> {
+    let found = serve(name, ui).map_err(|error| Problem::defect(&*error))?;
     let found = found.ok_or_else(|| Problem::not_found("page"))?;
     Ok(([(CONTENT_TYPE, found.content_type)], found.bytes.into_owned()).into_response())
 }

@@ -75,8 +75,8 @@ async fn readiness(app: &App) -> &'static str {
 /// The service and its parts.
 #[derive(Serialize, ToSchema)]
 struct ServiceHealth {
-    /// `ok`, `degraded` (it works with less), or why it is not ready.
-    #[schema(example = "ok")]
+    /// `healthy`, `degraded` (it works with less), or why it is not ready.
+    #[schema(example = "healthy")]
     status: &'static str,
     #[schema(example = "safire")]
     service: &'static str,
@@ -248,7 +248,11 @@ async fn detail(State(app): State<App>) -> Json<ServiceHealth> {
     let kafka = KafkaHealth::from(app.feed_stats());
     let degraded = !cache_up || cache.is_degraded() || kafka.is_degraded();
     Json(ServiceHealth {
-        status: if readiness == "ok" && degraded { "degraded" } else { readiness },
+        status: match readiness {
+            "ok" if degraded => "degraded",
+            "ok" => "healthy",
+            why_not => why_not,
+        },
         service: "safire",
         version: env!("CARGO_PKG_VERSION"),
         database: DatabaseHealth { engine: app.database.engine().name(), up: app.database.is_up(), pool: pool.into() },

@@ -44,20 +44,25 @@ use std::time::Duration;
 use axum::Router;
 use http::{
     HeaderName, HeaderValue, Method, StatusCode,
-    header::{AUTHORIZATION, LOCATION, RETRY_AFTER},
+    header::{ALLOW, AUTHORIZATION, CONTENT_DISPOSITION},
 };
 use safire_domain::event::{EventMessage, ProgressMessage, ResetMessage};
 use safire_metrics::Operation;
-use tower::{ServiceBuilder, util::Either};
+use tower::{
+    ServiceBuilder,
+    util::{Either, MapResponse},
+};
 use tower_http::{
-    compression::{Compression, CompressionLayer},
+    compression::{Compression, CompressionBody, CompressionLayer},
     cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer},
     sensitive_headers::{SetSensitiveRequestHeaders, SetSensitiveRequestHeadersLayer},
 };
 use utoipa::{OpenApi, openapi::Paths};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::{App, Problem, auth::X_API_KEY, document, limits, observe, problem::ProblemBody};
+use crate::{
+    App, Problem, auth::X_API_KEY, base_path::BelowPath, conditional, document, limits, observe, problem::ProblemBody,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -150,41 +155,55 @@ pub fn operations() -> Vec<Operation> {
     all
 }
 
+/// The headers that a page may read beside those that every page may: all that the service's answers have.
+fn exposed() -> impl Iterator<Item = HeaderName> {
+    let described = document::headers::of_answers().filter_map(|name| name.parse().ok());
+    described.chain([ALLOW, CONTENT_DISPOSITION])
+}
+
 /// What pages of other origins may do: nothing, unless their origin is listed.
 fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([LOCATION, RETRY_AFTER, HeaderName::from_static("x-request-id")])
+        .expose_headers(exposed().collect::<Vec<_>>())
         .max_age(Duration::from_secs(3600));
     (!origins.is_empty()).then_some(layer)
 }
 
 /// All routes.
-fn all() -> Router<App> {
+fn all(base_path: &str) -> Router<App> {
     let (router, document) = documented();
-    router.merge(docs::routes(document))
+    router.merge(docs::routes(document, base_path))
 }
 
 /// What answers requests. What does not ask which route a request takes is around the router, where it is
 /// cloned once for a request, not for each layer.
-pub type Service = SetSensitiveRequestHeaders<Compression<Either<Cors<Router>, Router>>>;
+pub type Service = SetSensitiveRequestHeaders<Tagged<Compression<Either<Cors<Routes>, Routes>>>>;
+
+type Routes = BelowPath<Router>;
+
+type Tagged<S> = MapResponse<S, fn(http::Response<Compressed>) -> http::Response<Compressed>>;
+
+type Compressed = CompressionBody<axum::body::Body>;
 
 /// The service's routes with everything around them.
 pub fn service(app: App) -> Service {
     let around = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION, X_API_KEY]))
+        .map_response(conditional::tag_by_coding::<Compressed> as fn(_) -> _)
         .layer(CompressionLayer::new().gzip(true))
         .option_layer(cors(&app.settings.cors_origins));
-    let router = all()
+    let base_path = app.settings.base_path.clone();
+    let router = all(&base_path)
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this resource does not know that method")
         })
         .layer(observe::Around(app.clone()))
         .with_state(app);
-    around.service(router)
+    around.service(BelowPath::new(&base_path, router))
 }
 
 #[cfg(test)]
@@ -196,7 +215,7 @@ mod tests {
     #[test]
     fn every_route_is_described_but_those_that_describe() {
         // A router tells its routes to nobody but the debugger.
-        let router = format!("{:?}", all());
+        let router = format!("{:?}", all(""));
         let routes: BTreeSet<_> = router.split('"').filter(|text| text.starts_with('/')).collect();
         let document = openapi();
         let mut described: BTreeSet<_> = document.paths.paths.keys().map(String::as_str).collect();

@@ -30,7 +30,7 @@ use crate::{
     App, Problem,
     auth::{Caller, Writer},
     body::Body,
-    conditional::{Has, IfMatch, Tagged},
+    conditional::{Has, IfMatch, Tagged, changed, versions},
     extract::{Id, Query},
     idempotency::{Keyed, made},
     page::{Page, Range},
@@ -325,16 +325,23 @@ pub(super) fn stored(written: Written, if_match: &IfMatch, what: &str) -> Result
 ///
 /// For its owner and administrators, and only while nothing of it is being calculated.
 #[utoipa::path(
-    delete, path = "/projects/{id}", tag = "projects", params(("id" = ProjectId, Path)),
+    delete, path = "/projects/{id}", tag = "projects",
+    params(("id" = ProjectId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Gone"),
         (status = 403, description = "another's project, or a viewer asks"),
         (status = 409, description = "`calculation.in_motion`: one of its scenarios is being calculated"),
     )
 )]
-async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -> Result<StatusCode, Problem> {
-    let now = app.now();
-    let removal = app.database.write(move |c| Box::pin(projects::remove(c, caller.access(), id, now))).await?;
+async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<ProjectId>,
+    if_match: Option<IfMatch>,
+) -> Result<StatusCode, Problem> {
+    let (now, expected) = (app.now(), versions(if_match));
+    let removal =
+        app.database.write(move |c| Box::pin(projects::remove(c, caller.access(), id, expected, now))).await?;
     removed(removal, "project")
 }
 
@@ -342,6 +349,7 @@ async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ProjectId>) -
 pub(super) fn removed(removal: Removal, what: &str) -> Result<StatusCode, Problem> {
     match removal {
         Removal::Removed => Ok(StatusCode::NO_CONTENT),
+        Removal::Stale => Err(changed()),
         Removal::Forbidden => Err(Problem::read_only(what)),
         Removal::Unknown => Err(Problem::not_found(what)),
         Removal::InMotion => Err(Problem::conflict(

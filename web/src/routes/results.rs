@@ -29,7 +29,7 @@ use super::{
 use crate::{
     App, Problem,
     auth::Caller,
-    conditional::{Has, Tagged, not_modified, quoted},
+    conditional::{Has, Tagged, quoted},
     extract::{Id, InRun, Query},
     files::{self, Format, Report, attachment},
     page::{Page, Range},
@@ -227,8 +227,8 @@ async fn show(
     let named = if query.format == Format::Json { String::new() } else { format!(".{}", scenario.version) };
     let analysed: String = analyses.iter().map(|one| format!(".{}{}", one.run_id, u8::from(one.stale))).collect();
     let tag = format!("{}.{}.{}{named}{parts}{analysed}", run.id, run.revision, scenario.revision);
-    if has.has(&tag) {
-        return Ok(not_modified(&tag));
+    if let Some(unchanged) = has.unchanged(&tag) {
+        return Ok(unchanged);
     }
     if query.format != Format::Json {
         return Ok(([(ETAG, quoted(&tag))], file(app, scenario, run, query.format).await?).into_response());

@@ -26,7 +26,7 @@ use crate::{
     App, Problem,
     auth::Caller,
     body::Body,
-    conditional::{Has, IfMatch, Tagged},
+    conditional::{Has, IfMatch, Tagged, versions},
     extract::{Id, Query},
     idempotency::{Keyed, RequestKey, made},
     page::{Page, Range},
@@ -292,15 +292,22 @@ fn changed(before: &Scenario, change: ScenarioChange) -> Scenario {
 ///
 /// For the project's owner and administrators, and only while it is not being calculated.
 #[utoipa::path(
-    delete, path = "/scenarios/{id}", tag = "scenarios", params(("id" = ScenarioId, Path)),
+    delete, path = "/scenarios/{id}", tag = "scenarios",
+    params(("id" = ScenarioId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Gone"),
         (status = 403, description = "another's scenario, or a viewer asks"),
         (status = 409, description = "`calculation.in_motion`: it is being calculated"),
     )
 )]
-async fn remove(State(app): State<App>, caller: Caller, Id(id): Id<ScenarioId>) -> Result<StatusCode, Problem> {
-    let now = app.now();
-    let removal = app.database.write(move |c| Box::pin(scenarios::remove(c, caller.access(), id, now))).await?;
+async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<ScenarioId>,
+    if_match: Option<IfMatch>,
+) -> Result<StatusCode, Problem> {
+    let (now, expected) = (app.now(), versions(if_match));
+    let removal =
+        app.database.write(move |c| Box::pin(scenarios::remove(c, caller.access(), id, expected, now))).await?;
     removed(removal, "scenario")
 }

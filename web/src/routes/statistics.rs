@@ -1,4 +1,4 @@
-//! Users and zones in figures, and everybody's name by global id.
+//! Users and zones in figures, and users' names by global id: those that the caller may see.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 struct DirectoryQuery {
-    /// Whether the cache may answer; `false` asks the database.
+    /// Whether the cache may answer an administrator; `false` asks the database, which answers everybody else.
     #[param(default = true)]
     use_cache: bool,
 }
@@ -38,9 +38,10 @@ impl Default for DirectoryQuery {
     }
 }
 
-/// Everybody's name by global id.
+/// Names of the users whom the caller may see, by global id.
 ///
-/// Kept for an hour, and forgotten when a user changes; `use_cache=false` asks the database.
+/// Themselves and the members of their zone; administrators see everybody. What administrators see is kept for an hour,
+/// and forgotten when a user changes; `use_cache=false` asks the database.
 #[utoipa::path(
     get, path = "/users-dict", tag = "users", params(DirectoryQuery),
     responses(
@@ -50,12 +51,14 @@ impl Default for DirectoryQuery {
 )]
 async fn directory(
     State(app): State<App>,
-    _: Caller,
+    caller: Caller,
     Query(query): Query<DirectoryQuery>,
 ) -> Result<Response, Problem> {
-    let json = match query.use_cache {
-        true => app.users_dict().await?,
-        false => load_users_dict(app.database.clone()).await?,
+    let access = caller.access();
+    // Kept is what everybody's names are: it is shown to those only who see everybody.
+    let json = match query.use_cache && access.is_admin() {
+        true => app.users_dict(access).await?,
+        false => load_users_dict(app.database.clone(), access).await?,
     };
     Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
 }
@@ -63,7 +66,7 @@ async fn directory(
 /// Users in figures.
 #[derive(Serialize, ToSchema)]
 struct UserFigures {
-    /// All users.
+    /// The users whom the caller may see.
     total: i64,
     /// Users by role; every role is there.
     #[schema(value_type = HashMap<String, i64>, example = json!({ "admin": 1, "analyst": 12, "viewer": 3 }))]
@@ -100,21 +103,21 @@ impl UserFigures {
     }
 }
 
-/// How many users there are.
+/// How many users the caller may see.
 ///
-/// By role, by zone, with and without credentials.
+/// Themselves and the members of their zone, for administrators everybody: by role, by zone, with and without credentials.
 #[utoipa::path(
     get, path = "/stats/users", tag = "statistics",
     responses((status = 200, description = "The figures", body = UserFigures))
 )]
-async fn of_users(State(app): State<App>, _: Caller) -> Result<Json<UserFigures>, Problem> {
-    let groups = app.database.read(|c| Box::pin(users::groups(c))).await?;
+async fn of_users(State(app): State<App>, caller: Caller) -> Result<Json<UserFigures>, Problem> {
+    let groups = app.database.read(move |c| Box::pin(users::groups(c, caller.access()))).await?;
     Ok(Json(UserFigures::of(groups)))
 }
 
 /// Zones in figures.
 #[derive(Serialize, ToSchema)]
-struct AllZones {
+struct ZonesSeen {
     /// How many there are.
     total: usize,
     /// Each of them, by id.
@@ -140,15 +143,15 @@ impl From<ZoneFigures> for OneZone {
     }
 }
 
-/// How many members and projects each zone has.
+/// How many members and projects the caller's zone has.
 ///
-/// Zones without either are there too.
+/// For administrators each zone, those without either too.
 #[utoipa::path(
     get, path = "/stats/zones", tag = "statistics",
-    responses((status = 200, description = "The figures", body = AllZones))
+    responses((status = 200, description = "The figures", body = ZonesSeen))
 )]
-async fn of_zones(State(app): State<App>, _: Caller) -> Result<Json<AllZones>, Problem> {
-    let figures = app.database.read(|c| Box::pin(zones::figures(c))).await?;
+async fn of_zones(State(app): State<App>, caller: Caller) -> Result<Json<ZonesSeen>, Problem> {
+    let figures = app.database.read(move |c| Box::pin(zones::figures(c, caller.access()))).await?;
     let zones: Vec<_> = figures.into_iter().map(OneZone::from).collect();
-    Ok(Json(AllZones { total: zones.len(), zones }))
+    Ok(Json(ZonesSeen { total: zones.len(), zones }))
 }

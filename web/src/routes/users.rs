@@ -21,7 +21,7 @@ use crate::{
     App, Problem,
     auth::{Admin, Caller},
     body::Body,
-    conditional::{Has, IfMatch, Tagged},
+    conditional::{Has, IfMatch, Tagged, changed, versions},
     extract::{Id, Query},
     idempotency::Keyed,
     page::{Page, Range},
@@ -310,7 +310,8 @@ async fn write(
 ///
 /// The user's tokens and keys are good for nothing from then on.
 #[utoipa::path(
-    delete, path = "/users/{id}", tag = "users", params(("id" = UserId, Path)),
+    delete, path = "/users/{id}", tag = "users",
+    params(("id" = UserId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Gone"),
         (status = 403, description = "the caller is no administrator"),
@@ -318,11 +319,17 @@ async fn write(
             `user.is_self`: administrators do not remove themselves"),
     )
 )]
-async fn remove(State(app): State<App>, Admin(caller): Admin, Id(id): Id<UserId>) -> Result<StatusCode, Problem> {
+async fn remove(
+    State(app): State<App>,
+    Admin(caller): Admin,
+    Id(id): Id<UserId>,
+    if_match: Option<IfMatch>,
+) -> Result<StatusCode, Problem> {
     if id == caller.user {
         return Err(Problem::conflict("user.is_self", "you cannot remove yourself; ask another administrator"));
     }
-    match app.database.write(move |c| Box::pin(users::remove(c, id))).await? {
+    let expected = versions(if_match);
+    match app.database.write(move |c| Box::pin(users::remove(c, id, expected))).await? {
         UserRemoval::Removed => {
             app.users_changed().await;
             Ok(StatusCode::NO_CONTENT)
@@ -330,6 +337,7 @@ async fn remove(State(app): State<App>, Admin(caller): Admin, Id(id): Id<UserId>
         UserRemoval::OwnsProjects => {
             Err(Problem::conflict("user.owns_projects", "the user owns projects; remove them first"))
         }
+        UserRemoval::Stale => Err(changed()),
         UserRemoval::Unknown => Err(Problem::not_found("user")),
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     App, Problem,
     auth::{Admin, Caller},
     body::Body,
-    conditional::{Has, IfMatch, Tagged},
+    conditional::{Has, IfMatch, Tagged, changed, versions},
     extract::{InZone, Query},
     idempotency::{Keyed, made},
     page::{Page, Range},
@@ -258,19 +258,27 @@ async fn replace(
 ///
 /// Members are transferred first.
 #[utoipa::path(
-    delete, path = "/zones/{zone_id}", tag = "zones", params(("zone_id" = ZoneId, Path)),
+    delete, path = "/zones/{zone_id}", tag = "zones",
+    params(("zone_id" = ZoneId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Gone"),
         (status = 403, description = "the caller is no administrator"),
         (status = 409, description = "`zone.has_members`: users belong to the zone; transfer them first"),
     )
 )]
-async fn remove(State(app): State<App>, _: Admin, InZone(id): InZone) -> Result<StatusCode, Problem> {
-    match app.database.write(move |c| Box::pin(async move { zones::remove(c, &id).await })).await? {
+async fn remove(
+    State(app): State<App>,
+    _: Admin,
+    InZone(id): InZone,
+    if_match: Option<IfMatch>,
+) -> Result<StatusCode, Problem> {
+    let expected = versions(if_match);
+    match app.database.write(move |c| Box::pin(zones::remove(c, id, expected))).await? {
         ZoneRemoval::Removed => Ok(StatusCode::NO_CONTENT),
         ZoneRemoval::HasMembers => {
             Err(Problem::conflict("zone.has_members", "users belong to the zone; transfer them first"))
         }
+        ZoneRemoval::Stale => Err(changed()),
         ZoneRemoval::Unknown => Err(Problem::not_found("zone")),
     }
 }
