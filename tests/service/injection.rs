@@ -71,8 +71,20 @@ struct Place {
     body: Value,
 }
 
-/// Every place for a text that a schema has, in a body that is otherwise the example.
+/// Every place for a text that a schema has, in a body that is otherwise the example; of forms that have examples of
+/// their own, in these.
 fn places(document: &Value, schema: &Value, example: &Value) -> Vec<Place> {
+    let schema = follow(document, schema);
+    let forms = schema["oneOf"].as_array().into_iter().flatten().map(|form| follow(document, form));
+    let forms: Vec<&Value> = forms.filter(|form| form["type"] != "null").collect();
+    match forms[..] {
+        [] => {}
+        [form] => return places(document, form, example),
+        _ if forms.iter().all(|form| form["example"].is_object()) => {
+            return forms.into_iter().flat_map(|form| places(document, form, &form["example"])).collect();
+        }
+        _ => {}
+    }
     let mut pointers = Vec::new();
     look(document, schema, String::new(), &mut pointers);
     let place = |pointer: String| {

@@ -9,6 +9,9 @@
 //! An invalidation removes all three, so that whoever loaded before it holds a token that no longer
 //! counts and what they write is refused. A token is random: one from before a flush counts no more
 //! than one from before an invalidation.
+//!
+//! One of everything takes many steps, and a key may come and go between them. It changes the epoch first, which is
+//! part of every token: whoever loaded before it is refused, wherever the steps are.
 
 use std::sync::LazyLock;
 
@@ -20,6 +23,9 @@ pub(super) const PREFIX: &str = "safire:";
 
 /// Keys under the prefix that are not the cache's to clear: counters of rate limits.
 pub(super) const NOT_CACHED: &str = "safire:limit";
+
+/// Names the latest invalidation of everything, for as long as a token from before it lives.
+pub(super) const EPOCH: &str = "safire:epoch";
 
 /// Where invalidations are announced, as `<origin> <key>`; `*` is every key.
 pub(super) const CHANNEL: &str = "safire:invalidate";
@@ -41,7 +47,7 @@ impl Names {
 /// A token outlives every load: the deadline of a job of the database is shorter.
 pub(super) const LEASE_MS: usize = 120_000;
 
-/// KEYS: sealed value, lease, [hash]; ARGV: new token, its life.
+/// KEYS: sealed value, lease, epoch, [hash]; ARGV: new token, its life.
 /// Returns `value`, the sealed bytes, ms left; or `fields`, the hash, ms left; or `lease`, the token.
 /// What has another type than it should is as good as absent.
 pub(super) static READ: LazyLock<Script> = LazyLock::new(|| {
@@ -51,10 +57,10 @@ pub(super) static READ: LazyLock<Script> = LazyLock::new(|| {
         if type(value) == 'string' then
             return {'value', value, redis.call('PTTL', KEYS[1])}
         end
-        if KEYS[3] then
-            local fields = redis.pcall('HGETALL', KEYS[3])
+        if KEYS[4] then
+            local fields = redis.pcall('HGETALL', KEYS[4])
             if not fields.err and #fields > 0 then
-                return {'fields', fields, redis.call('PTTL', KEYS[3])}
+                return {'fields', fields, redis.call('PTTL', KEYS[4])}
             end
         end
         local lease = redis.pcall('GET', KEYS[2])
@@ -62,23 +68,27 @@ pub(super) static READ: LazyLock<Script> = LazyLock::new(|| {
             lease = ARGV[1]
             redis.call('SET', KEYS[2], lease, 'PX', ARGV[2])
         end
-        return {'lease', lease}
+        local epoch = redis.pcall('GET', KEYS[3])
+        return {'lease', lease .. (type(epoch) == 'string' and epoch or '')}
         ",
     )
 });
 
-/// KEYS: sealed value, lease, [hash]; ARGV: token, sealed value, ms to live, [field, text]…
+/// KEYS: sealed value, lease, epoch, [hash]; ARGV: token, sealed value, ms to live, [field, text]…
 /// Returns 1 when it was kept, 0 when an invalidation came between.
 pub(super) static KEEP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-        if KEYS[3] then
-            redis.call('DEL', KEYS[3])
+        local lease = redis.pcall('GET', KEYS[2])
+        local epoch = redis.pcall('GET', KEYS[3])
+        if type(lease) ~= 'string' then return 0 end
+        if lease .. (type(epoch) == 'string' and epoch or '') ~= ARGV[1] then return 0 end
+        if KEYS[4] then
+            redis.call('DEL', KEYS[4])
             for first = 4, #ARGV, 1000 do
-                redis.call('HSET', KEYS[3], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+                redis.call('HSET', KEYS[4], unpack(ARGV, first, math.min(first + 999, #ARGV)))
             end
-            redis.call('PEXPIRE', KEYS[3], ARGV[3])
+            redis.call('PEXPIRE', KEYS[4], ARGV[3])
         end
         redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
         redis.call('DEL', KEYS[2])

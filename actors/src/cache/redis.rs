@@ -22,7 +22,7 @@ use super::{
     RedisSettings,
     circuit::{Circuit, CircuitState},
     dict,
-    keyspace::{CHANNEL, KEEP, LEASE_MS, NOT_CACHED, Names, PREFIX, READ, seal, unseal},
+    keyspace::{CHANNEL, EPOCH, KEEP, LEASE_MS, NOT_CACHED, Names, PREFIX, READ, seal, unseal},
     undelivered::Target,
 };
 
@@ -220,7 +220,7 @@ impl Redis {
     async fn read_once(&self, key: &str, dict: bool) -> Answer<Option<Read>> {
         let Names { value, json, lease } = Names::of(key);
         let mut script = READ.prepare_invoke();
-        script.key(if dict { &json } else { &value }).key(lease).arg(token()).arg(LEASE_MS);
+        script.key(if dict { &json } else { &value }).key(lease).key(EPOCH).arg(token()).arg(LEASE_MS);
         if dict {
             script.key(value);
         }
@@ -232,7 +232,7 @@ impl Redis {
     pub async fn keep(&self, key: &str, lease: &str, value: &[u8], fields: Fields, ttl: Duration) -> Answer<bool> {
         let names = Names::of(key);
         let mut script = KEEP.prepare_invoke();
-        script.key(if fields.is_some() { &names.json } else { &names.value }).key(names.lease);
+        script.key(if fields.is_some() { &names.json } else { &names.value }).key(names.lease).key(EPOCH);
         script.arg(lease).arg(seal(value)).arg(milliseconds(ttl));
         if let Some(fields) = &fields {
             script.key(names.value);
@@ -292,10 +292,13 @@ impl Redis {
     }
 
     async fn forget_all(&self) -> Answer<u64> {
+        let mut begin = cmd("SET");
+        begin.arg(EPOCH).arg(token()).arg("PX").arg(LEASE_MS);
+        self.ask(async |mut c| begin.query_async::<()>(&mut c).await).await?;
         let (mut cursor, mut removed) = (0, 0);
         loop {
             let (next, mut keys) = self.scan(cursor).await?;
-            keys.retain(|key| !key.starts_with(NOT_CACHED.as_bytes()));
+            keys.retain(|key| !key.starts_with(NOT_CACHED.as_bytes()) && key != EPOCH.as_bytes());
             if !keys.is_empty() {
                 removed += self.ask(async |mut c| cmd("UNLINK").arg(&keys).query_async::<u64>(&mut c).await).await?;
             }

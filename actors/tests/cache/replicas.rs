@@ -77,6 +77,23 @@ async fn a_load_overtaken_by_another_replicas_invalidation_is_not_kept_in_redis(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_load_overtaken_by_a_clearing_that_passed_its_lease_by_is_not_kept_in_redis() {
+    let redis = TestRedis::start();
+    let (one, other) = (Replica::on(&redis.url()).await, Replica::on(&redis.url()).await);
+    other.read("another", "value").await;
+    eventually("the script is known", || redis.command("EXISTS safire:another") == ["1"]).await;
+    let slow = other.slow_load("key", "old").await;
+    let lease = redis.command("GET safire:key:lease").remove(0);
+    one.cache.clear().await.unwrap();
+    redis.command(&format!("SET safire:key:lease {lease} PX 60000"));
+    redis.command("CONFIG RESETSTAT");
+    assert_eq!(slow.finish().await, "old");
+    let offered = || redis.command("INFO commandstats").remove(0).contains("cmdstat_evalsha:calls=1,");
+    eventually("offered to redis", offered).await;
+    assert_eq!(redis.command("EXISTS safire:key"), ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dict_is_a_hash_in_redis_with_its_rendering_beside_it_and_both_end() {
     let redis = TestRedis::start();
     let replica = Replica::on(&redis.url()).await;

@@ -21,6 +21,8 @@ pub(super) type Asked = Map<String, Value>;
 /// What a body asks to calculate.
 pub(super) struct Question {
     pub analysis: Analysis,
+    /// Where in the body the analysis stands.
+    pub at: &'static str,
     /// Inputs that the scenario is to have from now on.
     pub inputs: Option<Box<InputDocument>>,
 }
@@ -28,7 +30,7 @@ pub(super) struct Question {
 impl Question {
     /// The base analysis of the scenario as it is.
     pub fn base() -> Self {
-        Self { analysis: run::base(), inputs: None }
+        Self { analysis: run::base(), at: "", inputs: None }
     }
 }
 
@@ -42,18 +44,22 @@ pub(super) fn question(mut body: Asked) -> Result<Question, Problem> {
         }
         None => None,
     };
-    let analysis = match body.remove("analysis") {
+    let (at, asked) = match body.remove("analysis") {
         Some(Value::Object(nested)) => match body.keys().next() {
-            None => analysis("/analysis", nested)?,
+            None => ("/analysis", nested),
+            Some(name) if name == "inputs" => {
+                let message = "beside an analysis of its own, inputs are the scenario's: an object";
+                return Err(FieldError::new("/inputs", "type", message).into());
+            }
             Some(name) => return Err(unknown("", name, "beside inputs and analysis there is none")),
         },
         Some(tag) => {
             body.insert("analysis".to_owned(), tag);
-            analysis("", body)?
+            ("", body)
         }
-        None => analysis("", body)?,
+        None => ("", body),
     };
-    Ok(Question { analysis, inputs })
+    Ok(Question { analysis: analysis(at, asked)?, at, inputs })
 }
 
 const KINDS: &str = "base, monte-carlo, sobol, tornado, spider, sweep";

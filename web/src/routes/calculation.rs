@@ -65,7 +65,7 @@ pub(super) async fn accept(
     caller: Caller,
     key: Option<Key>,
     id: ScenarioId,
-    Question { analysis, inputs }: Question,
+    Question { analysis, at, inputs }: Question,
     if_match: Option<IfMatch>,
 ) -> Result<Run, Problem> {
     if let Some(inputs) = &inputs {
@@ -76,11 +76,11 @@ pub(super) async fn accept(
         versions: versions(if_match),
         ..Asker::new(caller.access(), key, Ask::Analysis(Box::new(analysis)))
     };
-    answer(app.scenarios.calculate(asker, id).await?)
+    answer(app.scenarios.calculate(asker, id).await?, at)
 }
 
-/// The run that was accepted, or why none was.
-pub(super) fn answer(answer: CalculateAnswer) -> Result<Run, Problem> {
+/// The run that was accepted, or why none was; the analysis stands at `at` in the body.
+pub(super) fn answer(answer: CalculateAnswer, at: &str) -> Result<Run, Problem> {
     match answer {
         CalculateAnswer::Run(run) => Ok(*run),
         CalculateAnswer::Busy(run) => Err(Problem::conflict(
@@ -89,7 +89,7 @@ pub(super) fn answer(answer: CalculateAnswer) -> Result<Run, Problem> {
         )),
         CalculateAnswer::Changed => Err(changed()),
         CalculateAnswer::Invalid(invalid) => Err(invalid.into()),
-        CalculateAnswer::InvalidAnalysis(invalid) => Err(asked::invalid("", &invalid)),
+        CalculateAnswer::InvalidAnalysis(invalid) => Err(asked::invalid(at, &invalid)),
         CalculateAnswer::Forbidden => Err(Problem::read_only("scenario")),
         CalculateAnswer::Unknown => Err(Problem::not_found("scenario")),
         CalculateAnswer::UnknownRun => Err(Problem::not_found("run")),
@@ -114,7 +114,11 @@ enum CalculationRequest {
 
 /// Inputs that the scenario is to have from now on, and what to find out about them.
 #[derive(Deserialize, ToSchema)]
-#[schema(example = json!({ "inputs": { "plant": { "capacity": { "value": 250, "unit": "kt/yr" } } } }))]
+#[schema(example = json!({
+    "inputs": { "plant": { "capacity": { "value": 250, "unit": "kt/yr" } } },
+    "analysis": { "analysis": "tornado", "metrics": ["npv"], "inputs": [
+        { "input": "/feedstocks/UCO/price", "unit": "USD/t", "low": 800, "high": 1200 }] }
+}))]
 #[expect(dead_code, reason = "it describes bodies, which are read kind by kind")]
 struct InputsRequest {
     /// What differs from the defaults; it replaces all that was given before, as PATCH of the scenario does.

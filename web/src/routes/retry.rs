@@ -40,5 +40,5 @@ async fn retry(
     key: RequestKey,
 ) -> Result<Response, Problem> {
     let asker = Asker::new(caller.access(), key.get(), Ask::Again(run));
-    Ok(accepted(answer(app.scenarios.calculate(asker, id).await?)?))
+    Ok(accepted(answer(app.scenarios.calculate(asker, id).await?, "")?))
 }
