@@ -136,13 +136,8 @@ fn trace(out: &mut String, steps: &[Step]) {
 
 fn answer(answer: &Answer, show: impl Fn(f64) -> String) -> String {
     match answer {
-        Answer::Found { value } => show(*value),
         Answer::None { reason } => format!("none: {reason}"),
-        Answer::Several { values } => values.iter().map(|&value| show(value)).collect::<Vec<_>>().join(" or "),
-        Answer::Intervals { intervals } => {
-            let shown = intervals.iter().map(|one| format!("{} to {}", show(one.from), show(one.to)));
-            shown.collect::<Vec<_>>().join(" or ")
-        }
+        _ => answer.shown(show),
     }
 }
 

@@ -219,18 +219,19 @@ async fn make_first_admin(config: &Config, target: &Target, auth: &Auth, clock: 
         Err(safire_store::Error::Duplicate(_)) => {}
         made => {
             made?;
-            announce(&config.admin.email, given.is_none().then_some(&password));
+            announce(&config.admin.email, given.is_none().then_some(&password))?;
         }
     }
     Ok(connection.close().await?)
 }
 
-fn announce(email: &str, made_up: Option<&SecretString>) {
+fn announce(email: &str, made_up: Option<&SecretString>) -> std::io::Result<()> {
     let Some(password) = made_up else {
-        return tracing::info!(email, "made the first administrator");
+        tracing::info!(email, "made the first administrator");
+        return Ok(());
     };
-    println!("First administrator: {email}");
-    println!("Password (shown only now): {}", password.expose_secret());
+    let password = password.expose_secret();
+    writeln!(std::io::stdout(), "First administrator: {email}\nPassword (shown only now): {password}")
 }
 
 fn made_up_password() -> SecretString {

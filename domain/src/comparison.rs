@@ -105,21 +105,16 @@ pub fn metrics(results: &[Result<&BaseAnalysis, String>]) -> Vec<MetricRow> {
             });
             let answers: Vec<Answer> = answers.collect();
             let first = answers.first().and_then(Answer::value);
-            let values = answers.into_iter().map(|answer| compared(answer, first)).collect();
+            let values = answers.iter().map(|answer| compared(answer, first)).collect();
             MetricRow { name: metric.name, unit: metric.unit, values }
         })
         .collect()
 }
 
-fn compared(answer: Answer, first: Option<f64>) -> MetricValue {
+fn compared(answer: &Answer, first: Option<f64>) -> MetricValue {
     let value = answer.value();
     let difference = value.zip(first).map(|(value, first)| value - first).filter(|difference| difference.is_finite());
-    let reason = match answer {
-        Answer::Found { .. } => None,
-        Answer::None { reason } => Some(reason),
-        Answer::Several { values } => Some(format!("there are several: {values:?}")),
-        Answer::Intervals { intervals } => Some(format!("there are intervals: {intervals:?}")),
-    };
+    let reason = answer.why_not_one();
     MetricValue { value, reason, difference }
 }
 

@@ -15,6 +15,7 @@ pub mod key;
 pub mod lifecycle;
 pub mod master_data;
 pub mod name;
+pub mod number;
 pub mod operation;
 pub mod price;
 pub mod project;

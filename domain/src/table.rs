@@ -7,7 +7,10 @@
 use safire_engine::inputs::fields::Field;
 use serde_json::{Map, Value, json, value::to_raw_value};
 
-use crate::operation::{Fault, Row};
+use crate::{
+    number::{self, Decimal, Evidence},
+    operation::{Fault, Row},
+};
 
 /// The columns of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +29,84 @@ enum Kind {
     Text,
     /// A number in that unit, or in the one behind the number.
     Quantity(Option<String>, &'static str),
+}
+
+/// A cell as a file has it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Text, which may be a number as people write it.
+    Text(String),
+    /// A number as programs write it, with the unit that the cell shows behind it.
+    Number(f64, String),
+    /// What is neither a number nor a text: a date, a boolean, an error.
+    Other(String),
+}
+
+impl Cell {
+    /// Whether nothing is in it.
+    pub fn is_blank(&self) -> bool {
+        matches!(self, Self::Text(text) if text.trim().is_empty())
+    }
+
+    /// What a header or a name says.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.trim().to_owned(),
+            Self::Number(number, unit) => format!("{number} {unit}").trim_end().to_owned(),
+            Self::Other(_) => String::new(),
+        }
+    }
+}
+
+/// What the numbers of a table say about its decimal mark: the first of each kind.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Weighed {
+    point: Option<Found>,
+    comma: Option<Found>,
+    /// One that is a number either way, with a point in it, and one with a comma.
+    with_point: Option<Found>,
+    with_comma: Option<Found>,
+}
+
+/// A cell, as people find it.
+#[derive(Debug, Clone, PartialEq)]
+struct Found {
+    line: i64,
+    column: String,
+    text: String,
+}
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.text)
+    }
+}
+
+impl Weighed {
+    /// The decimal mark of the table; `usual` where no number tells, and none has the other mark. Where it cannot be told,
+    /// why, with advice.
+    pub fn decide(&self, usual: Option<Decimal>) -> Result<Decimal, String> {
+        let advice = "say which mark is before the decimals: ?decimal=. or ?decimal=,";
+        match (&self.point, &self.comma) {
+            (Some(point), Some(comma)) => {
+                Err(format!("{point} has a decimal point; {comma} has a decimal comma; {advice}"))
+            }
+            (Some(_), None) => Ok(Decimal::Point),
+            (None, Some(_)) => Ok(Decimal::Comma),
+            (None, None) => {
+                let (likely, unlikely) = match usual {
+                    Some(Decimal::Comma) => (&self.with_comma, &self.with_point),
+                    _ => (&self.with_point, &self.with_comma),
+                };
+                let Some(either) = unlikely.as_ref().or(likely.as_ref().filter(|_| usual.is_none())) else {
+                    return Ok(usual.unwrap_or(Decimal::Point));
+                };
+                let number = number::split(&either.text).0;
+                let both = [Decimal::Point, Decimal::Comma].map(|mark| mark.read(number).unwrap_or_default());
+                Err(format!("{either} may be {} or {}; {advice}", both[0], both[1]))
+            }
+        }
+    }
 }
 
 /// What every row has to say.
@@ -87,15 +168,32 @@ impl Columns {
         self.0.iter().map(|column| (column.pointer.clone(), column.header.clone())).collect()
     }
 
-    /// What a row says, with the cells that cannot be read.
-    pub fn row(&self, line: i64, cells: &[String]) -> serde_json::Result<Row> {
+    /// Adds what the numbers of a row say about the decimal mark.
+    pub fn weigh(&self, line: i64, cells: &[Cell], weighed: &mut Weighed) {
+        for (column, cell) in self.0.iter().zip(cells) {
+            let (Kind::Quantity(..), Cell::Text(text)) = (&column.kind, cell) else { continue };
+            let seen = match Evidence::of(number::split(text.trim()).0) {
+                Evidence::Only(Decimal::Point, _) => &mut weighed.point,
+                Evidence::Only(Decimal::Comma, _) => &mut weighed.comma,
+                Evidence::Either(point, comma) if point.abs() < comma.abs() => &mut weighed.with_point,
+                Evidence::Either(..) => &mut weighed.with_comma,
+                Evidence::Same(_) | Evidence::NoNumber => continue,
+            };
+            if seen.is_none() {
+                *seen = Some(Found { line, column: column.header.clone(), text: short(text.trim()) });
+            }
+        }
+    }
+
+    /// What a row says, with the cells that cannot be read. Texts are numbers with that decimal mark; without one,
+    /// those that can be read in one way.
+    pub fn row(&self, line: i64, cells: &[Cell], decimal: Option<Decimal>) -> serde_json::Result<Row> {
         let (mut body, mut wrong) = (Value::Object(Map::new()), Vec::new());
         for (column, cell) in self.0.iter().zip(cells) {
-            let cell = cell.trim();
-            if cell.is_empty() {
+            if cell.is_blank() {
                 continue;
             }
-            match column.value(cell) {
+            match column.value(cell, decimal) {
                 Ok(value) => put(&mut body, &column.pointer, value),
                 Err(message) => wrong.push(fault(&column.header, &column.pointer, "type", &message)),
             }
@@ -142,15 +240,18 @@ impl Column {
         Ok(column(format!("/inputs{pointer}"), kind))
     }
 
-    fn value(&self, cell: &str) -> Result<Value, String> {
-        let Kind::Quantity(unit, base) = &self.kind else { return Ok(json!(cell)) };
-        let (number, own) = match cell.split_once(char::is_whitespace) {
-            Some((number, unit)) => (number, Some(unit.trim())),
-            None => (cell, None),
+    fn value(&self, cell: &Cell, decimal: Option<Decimal>) -> Result<Value, String> {
+        if let Cell::Other(what) = cell {
+            let wanted = if self.kind == Kind::Text { "a text" } else { "a number" };
+            return Err(format!("the cell holds {what}, not {wanted}"));
+        }
+        let Kind::Quantity(unit, base) = &self.kind else { return Ok(json!(cell.text())) };
+        let (number, own) = match cell {
+            Cell::Number(number, own) => (*number, own.clone()),
+            _ => of_text(&cell.text(), decimal)?,
         };
-        let number = number.parse::<f64>().ok().filter(|number| number.is_finite());
-        let number = number.ok_or_else(|| format!("\"{}\" is not a number", short(cell)))?;
-        let unit = match (unit, own) {
+        let own = Some(own).filter(|own| !own.is_empty());
+        let unit: &str = match (unit, &own) {
             (Some(unit), Some(own)) if unit != own => {
                 return Err(format!("the cell is in \"{}\", its column in {unit}", short(own)));
             }
@@ -160,6 +261,27 @@ impl Column {
         };
         Ok(json!({ "value": number, "unit": unit }))
     }
+}
+
+/// The number in a text, and the unit behind it.
+fn of_text(text: &str, decimal: Option<Decimal>) -> Result<(f64, String), String> {
+    let (number, unit) = number::split(text);
+    let no_number = || format!("\"{}\" is not a number", short(text));
+    let number = match decimal {
+        Some(decimal) => decimal.read(number).ok_or_else(|| match (Evidence::of(number), decimal) {
+            (Evidence::NoNumber, _) => no_number(),
+            (_, Decimal::Point) => format!("{}: with a decimal point", no_number()),
+            (_, Decimal::Comma) => format!("{}: with a decimal comma", no_number()),
+        })?,
+        None => match Evidence::of(number) {
+            Evidence::Same(number) | Evidence::Only(_, number) => number,
+            Evidence::Either(point, comma) => {
+                return Err(format!("\"{}\" may be {point} or {comma}: write it as a number", short(text)));
+            }
+            Evidence::NoNumber => return Err(no_number()),
+        },
+    };
+    Ok((number, unit.to_owned()))
 }
 
 fn fault(column: &str, pointer: &str, code: &str, message: &str) -> Fault {
@@ -204,8 +326,11 @@ mod tests {
     fn row(headers: &[&str], cells: &[&str]) -> Row {
         let headers = [&OWN, headers].concat();
         let cells = [&["A plant", "HEFA", "UCO", "USA"], cells].concat();
-        let cells: Vec<_> = cells.into_iter().map(str::to_owned).collect();
-        columns(&headers).unwrap().row(2, &cells).unwrap()
+        columns(&headers).unwrap().row(2, &texts(&cells), Some(Decimal::Point)).unwrap()
+    }
+
+    fn texts(cells: &[&str]) -> Vec<Cell> {
+        cells.iter().map(|cell| Cell::Text((*cell).to_owned())).collect()
     }
 
     #[test]
@@ -231,6 +356,51 @@ mod tests {
         let wrong: Vec<_> = row.wrong.iter().map(|fault| (fault.column.as_deref(), fault.pointer.as_str())).collect();
         let capacity = (Some("plant.capacity [kt/yr]"), "/inputs/plant/capacity");
         assert_eq!(wrong, [capacity, (Some("economics.tax_rate"), "/inputs/economics/tax_rate")]);
+    }
+
+    #[test]
+    fn the_decimal_mark_is_told_by_all_numbers_and_never_guessed() {
+        let columns = columns(&[&OWN[..], &["plant.capacity", "economics.discount_rate [%]"]].concat()).unwrap();
+        let decided = |rows: &[[&str; 2]], usual: Option<Decimal>| {
+            let mut weighed = Weighed::default();
+            for (line, numbers) in (2..).zip(rows) {
+                let cells = [&["A,1", "HEFA", "1.250", "USA"][..], numbers].concat();
+                columns.weigh(line, &texts(&cells), &mut weighed);
+            }
+            weighed.decide(usual)
+        };
+        assert_eq!(decided(&[["1.250", ""], ["250,5 kt/yr", "7%"]], None), Ok(Decimal::Comma));
+        assert_eq!(decided(&[["1.250", ""], ["1,250.5", ""]], None), Ok(Decimal::Point));
+        assert_eq!(decided(&[["1.250", ""]], Some(Decimal::Point)), Ok(Decimal::Point));
+        assert_eq!(decided(&[["250", "7"]], None), Ok(Decimal::Point));
+        assert!(
+            decided(&[["1,250", ""]], Some(Decimal::Point)).is_err(),
+            "who has a point does not write a comma alone"
+        );
+        let advice = "say which mark is before the decimals: ?decimal=. or ?decimal=,";
+        let refused = decided(&[["250", ""], ["1.250 t/yr", ""]], None).unwrap_err();
+        assert_eq!(refused, format!("line 3, column plant.capacity: 1.250 t/yr may be 1.25 or 1250; {advice}"));
+        let refused = decided(&[["250,5", "0.07"]], Some(Decimal::Point)).unwrap_err();
+        let both = "line 2, column economics.discount_rate [%]: 0.07 has a decimal point; \
+            line 2, column plant.capacity: 250,5 has a decimal comma";
+        assert_eq!(refused, format!("{both}; {advice}"));
+    }
+
+    #[test]
+    fn a_cell_that_is_neither_number_nor_text_is_named() {
+        let columns = columns(&[&OWN[..], &["economics.discount_rate [%]"]].concat()).unwrap();
+        let own = texts(&["A", "HEFA", "UCO", "USA"]);
+        let wrong = |cell: Cell| {
+            let row = columns.row(2, &[own.clone(), vec![cell]].concat(), None).unwrap();
+            row.wrong.into_iter().map(|fault| fault.message).collect::<Vec<_>>()
+        };
+        assert_eq!(wrong(Cell::Number(7.0, "%".to_owned())), Vec::<String>::new());
+        assert_eq!(wrong(Cell::Number(7.0, "EUR".to_owned())), ["the cell is in \"EUR\", its column in %"]);
+        assert_eq!(wrong(Cell::Other("a date".to_owned())), ["the cell holds a date, not a number"]);
+        assert_eq!(wrong(Cell::Text("7,5".to_owned())), Vec::<String>::new());
+        assert_eq!(wrong(Cell::Text("1.250".to_owned())), ["\"1.250\" may be 1.25 or 1250: write it as a number"]);
+        let row = columns.row(2, &[Cell::Other("a boolean".to_owned())], None).unwrap();
+        assert_eq!(row.wrong[0].message, "the cell holds a boolean, not a text");
     }
 
     #[test]

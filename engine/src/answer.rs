@@ -80,6 +80,30 @@ impl Answer {
         }
     }
 
+    /// The values that there are, as `show` writes one: `0.05 or 0.31`, `1 to 2 or 4 to 5`; none without one.
+    pub fn shown(&self, show: impl Fn(f64) -> String) -> String {
+        let shown: Vec<String> = match self {
+            Self::Found { value } => vec![show(*value)],
+            Self::None { .. } => Vec::new(),
+            Self::Several { values } => values.iter().map(|value| show(*value)).collect(),
+            Self::Intervals { intervals } => {
+                intervals.iter().map(|one| format!("{} to {}", show(one.from), show(one.to))).collect()
+            }
+        };
+        shown.join(" or ")
+    }
+
+    /// Why there is not exactly one value: the reason, or all that there are.
+    pub fn why_not_one(&self) -> Option<String> {
+        match self {
+            Self::Found { .. } => None,
+            Self::None { reason } => Some(reason.clone()),
+            Self::Several { .. } | Self::Intervals { .. } => {
+                Some(format!("there are several: {}", self.shown(|value| value.to_string())))
+            }
+        }
+    }
+
     /// The answer for a value worked out from this one; without one value the reason is passed on.
     pub(crate) fn and_then(&self, next: impl FnOnce(f64) -> Self) -> Self {
         match self {

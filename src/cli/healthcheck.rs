@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::show;
 use crate::config::Config;
 
 pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
@@ -20,8 +21,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<()> {
     if !status.is_success() {
         bail!("{url} answers {status}: {body}");
     }
-    println!("{body}");
-    Ok(())
+    show(&format!("{body}\n"))
 }
 
 fn address(host: &str, port: u16) -> String {

@@ -6,7 +6,10 @@ mod file;
 mod healthcheck;
 mod try_it;
 
-use std::process::ExitCode;
+use std::{
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use safire_domain::{clock::SystemClock, engine::Metric, run::Kind};
@@ -82,10 +85,18 @@ impl Format {
     /// Prints for people or for programs.
     fn print(self, found: &impl Serialize, table: impl FnOnce() -> String) -> anyhow::Result<()> {
         match self {
-            Self::Json => println!("{}", serde_json::to_string_pretty(found)?),
-            Self::Table => print!("{}", table()),
+            Self::Json => show(&format!("{}\n", serde_json::to_string_pretty(found)?)),
+            Self::Table => show(&table()),
         }
-        Ok(())
+    }
+}
+
+/// Writes what was asked for. A reader that has seen enough, as `head` has, is no failure.
+fn show(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
@@ -105,12 +116,9 @@ impl Cli {
             Some(Command::Migrate) => self.load().and_then(migrate),
             Some(Command::Healthcheck) => self.load().and_then(|config| block_on(healthcheck::run(&config))),
             Some(Command::Config { command: ConfigCommand::Check }) => {
-                self.load().map(|config| print!("{}", config.masked_toml()))
+                self.load().and_then(|config| show(&config.masked_toml()))
             }
-            Some(Command::Config { command: ConfigCommand::Reference }) => {
-                print!("{}", reference());
-                Ok(())
-            }
+            Some(Command::Config { command: ConfigCommand::Reference }) => show(&reference()),
             Some(Command::Calculate(calculate)) => calculate.run(),
             Some(Command::Compare(compare)) => compare.run(),
             Some(Command::TryIt { url, email, password }) => block_on(try_it::run(&url, email.zip(password))),
@@ -148,14 +156,12 @@ fn migrate(config: Config) -> anyhow::Result<()> {
     let telemetry = telemetry::init(&config.log, &config.traces)?;
     let migrated = block_on(async {
         let _owned = service::prepare_database(&config, &SystemClock).await?;
-        println!("the schema is at version {}", safire_store::schema::latest_version());
-        Ok(())
+        show(&format!("the schema is at version {}\n", safire_store::schema::latest_version()))
     });
     telemetry.end();
     migrated
 }
 
 fn openapi() -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(&safire_web::openapi())?);
-    Ok(())
+    show(&format!("{}\n", serde_json::to_string_pretty(&safire_web::openapi())?))
 }

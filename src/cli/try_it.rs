@@ -9,6 +9,7 @@ use safire_domain::{run::Computed, scenario::Pathway};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use super::show;
 use crate::report;
 
 /// How long the calculation is waited for.
@@ -41,7 +42,7 @@ pub(super) async fn run(url: &str, account: Option<(String, String)>) -> anyhow:
     };
     let login = client.post(format!("{api}/auth/login")).json(&json!({ "email": email, "password": password }));
     let token: Token = answer(login.send().await.context("the service does not answer")?).await?;
-    println!("signed in as {email}");
+    show(&format!("signed in as {email}\n"))?;
 
     let pathway = Pathway { process: "HEFA".into(), feedstock: "UCO".into(), country: "USA".into() };
     let project: Project = {
@@ -50,7 +51,7 @@ pub(super) async fn run(url: &str, account: Option<(String, String)>) -> anyhow:
         answer(client.post(format!("{api}/projects")).bearer_auth(&token.access_token).json(&body).send().await?)
             .await?
     };
-    println!("made project {}", project.id);
+    show(&format!("made project {}\n", project.id))?;
 
     let scenario = format!("{api}/scenarios/{}", project.scenario.id);
     let begun = Instant::now();
@@ -63,7 +64,7 @@ pub(super) async fn run(url: &str, account: Option<(String, String)>) -> anyhow:
     }
     loop {
         let now: Scenario = answer(get("").await?).await?;
-        println!("scenario {} is {}", now.id, now.status);
+        show(&format!("scenario {} is {}\n", now.id, now.status))?;
         match now.status.as_str() {
             "calculated" => break,
             "failed" => bail!("the calculation failed: {}", get("/result").await?.text().await?),
@@ -72,8 +73,7 @@ pub(super) async fn run(url: &str, account: Option<(String, String)>) -> anyhow:
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let computed: Computed = answer(get("/result").await?).await?;
-    print!("\n{}", report::table(&pathway, &computed));
-    Ok(())
+    show(&format!("\n{}", report::table(&pathway, &computed)))
 }
 
 /// Makes an account of its own, so that nobody's password is needed.

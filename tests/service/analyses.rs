@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     app::{Client, TestApp, eventually, first_error, id},
     calculation::assert_worked_case,
+    files::{CSV, XLSX, sheet},
 };
 
 /// A Monte Carlo analysis of the price of the feedstock.
@@ -41,6 +42,27 @@ on_both_engines! {
         let mean = npv["statistics"]["mean"].as_f64().unwrap();
         assert!((mean / expected - 1.0).abs() < 2e-3, "{mean} for {expected}");
         assert!(npv["rank_correlations"][0]["coefficient"].as_f64().unwrap() < -0.999);
+
+        // Its question stands with it, and with the run.
+        let mut question = monte_carlo(20_000);
+        question["histogram_bins"] = json!(50);
+        question["sequence"] = json!("pseudo-random");
+        question["inputs"][0]["distribution"] = json!({ "kind": "triangular", "min": 800.0, "mode": 930.0, "max": 1200.0 });
+        assert_eq!(result["run"]["question"], question);
+        let run = format!("/scenarios/{scenario}/runs/{}", id(&result["run"]));
+        assert_eq!(ana.get(&run).await.is(200)["question"], question);
+        let file = ana.get(&format!("{run}/result?format=csv")).await.file(CSV);
+        let file = String::from_utf8(file).unwrap();
+        for row in ["question,seed,,7,,", "question,samples,,20000,,", "question,inputs.0.distribution.mode,,930.0,,",
+            "question,inputs.0.input,,/feedstocks/UCO/price,,", "question,inputs.0.unit,,USD/t,,"]
+        {
+            assert!(file.lines().any(|line| line == row), "no {row}:\n{file}");
+        }
+        let book = ana.get(&format!("{run}/result?format=xlsx")).await.file(XLSX);
+        let asked = sheet(book, "Question");
+        for row in [["seed", "7"], ["inputs.0.distribution.kind", "triangular"], ["metrics.1", "msp"]] {
+            assert!(asked.iter().any(|cells| cells == &row), "no {row:?}: {asked:?}");
+        }
 
         // The same seed, asked for elsewhere, gives the same bytes.
         let twin = worked_case(&ana).await;

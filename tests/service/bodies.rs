@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use safire_test_support::on_both_engines;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -10,7 +10,8 @@ use tokio::{
 };
 
 use crate::{
-    app::{Answer, Client, PATIENCE, TestApp, first_error},
+    app::{Answer, Client, PATIENCE, TestApp, first_error, with_an_id},
+    description::{document, follow, operations},
     refusals::{CODES, doors, everything, inputs_with, owner},
 };
 
@@ -20,6 +21,23 @@ const LIMIT: usize = 4096;
 fn project_of_length(length: usize) -> String {
     let project = r#"{"name":"P"}"#;
     project.to_owned() + &" ".repeat(length - project.len())
+}
+
+/// Where objects are in a value.
+fn objects(value: &Value) -> Vec<String> {
+    let below = |parts: Vec<(String, &Value)>| -> Vec<String> {
+        let part = |(name, part): (String, &Value)| objects(part).into_iter().map(move |at| format!("/{name}{at}"));
+        parts.into_iter().flat_map(part).collect()
+    };
+    match value {
+        Value::Object(fields) => {
+            let fields =
+                fields.iter().map(|(name, field)| (name.replace('~', "~0").replace('/', "~1"), field)).collect();
+            [vec![String::new()], below(fields)].concat()
+        }
+        Value::Array(entries) => below(entries.iter().enumerate().map(|(at, one)| (at.to_string(), one)).collect()),
+        _ => Vec::new(),
+    }
 }
 
 async fn post(user: &Client, path: &str, body: impl Into<reqwest::Body>) -> Answer {
@@ -69,6 +87,43 @@ on_both_engines! {
             assert_eq!(first_error(&refused), ("", "type"), "{body}: {refused}");
         }
         assert_eq!(ana.get("/projects").await.is(200)["total"], 0);
+        app.stop().await;
+    }
+
+    async fn an_array_is_no_object_anywhere_and_no_message_names_a_type_of_ours(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let (ana, project, scenario) = owner(&app).await;
+        let admin = app.as_admin().await;
+        let before = everything(&ana).await;
+        let document = document();
+        let mut tried = 0;
+        for (name, operation) in operations(&document) {
+            let content = &operation["requestBody"]["content"]["application/json"];
+            let (method, path) = name.split_once(' ').expect("a method and a path");
+            let id = if path.contains("/scenarios/") { &scenario } else { &project };
+            let path = with_an_id(&path.replace("{id}", id)).replace("/api/v1", "");
+            let schema = follow(&document, &content["schema"]);
+            let forms = schema["oneOf"].as_array().into_iter().flatten().map(|form| follow(&document, form));
+            let forms = forms.flat_map(|form| form["oneOf"].as_array().cloned().unwrap_or_else(|| vec![form.clone()]));
+            let examples = forms.map(|form| follow(&document, &form)["example"].clone());
+            for example in examples.chain([content["example"].clone()]).filter(Value::is_object) {
+                for pointer in objects(&example) {
+                    let mut body = example.clone();
+                    let place = body.pointer_mut(&pointer).expect("it is there");
+                    *place = place.as_object().expect("an object").values().cloned().collect();
+                    let method: Method = method.parse().expect("a method");
+                    let answer = admin.raw(method, &path, Some("application/json"), body.to_string()).await;
+                    let text = answer.json.to_string();
+                    // A batch answers for each of its entries.
+                    let is_refused = (400..500).contains(&answer.status) || answer.json["created"] == 0;
+                    assert!(is_refused, "{name} {pointer}: {text}");
+                    assert!(["struct ", "enum ", "tuple", "variant "].iter().all(|word| !text.contains(word)), "{name} {text}");
+                    tried += 1;
+                }
+            }
+        }
+        assert!(tried > 100, "{tried}");
+        assert_eq!(everything(&ana).await, before, "something was stored");
         app.stop().await;
     }
 
@@ -171,7 +226,7 @@ on_both_engines! {
     async fn deep_nesting_is_refused_and_harms_nobody(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let ana = app.register().await;
-        for (open, pointer) in [("[", "/0"), (r#"{"inputs":"#, "/inputs"), (r#"{"name":"#, "/name")] {
+        for (open, pointer) in [("[", ""), (r#"{"inputs":"#, "/inputs"), (r#"{"name":"#, "/name")] {
             let refused = post(&ana, "/projects", open.repeat(50_000)).await.refused(422, "body.invalid");
             assert_eq!(refused["errors"][0]["pointer"], pointer);
         }

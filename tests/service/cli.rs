@@ -292,3 +292,24 @@ fn a_healthcheck_of_nothing_fails() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     assert_says(&fails(invoke(&["healthcheck", "--port", &port])), &["no answer from", &port]);
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_it_quietly() {
+    for arguments in [
+        &["openapi"][..],
+        &["config", "reference"],
+        &["config", "check"],
+        &["calculate", "--format", "json", &format!("{EXAMPLES}/hefa-uco-usa.json")],
+    ] {
+        let files = tempfile::tempdir().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = safire(files.path()).args(arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        assert_eq!(
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+    }
+}

@@ -11,8 +11,8 @@ use crate::{
     python::python,
 };
 
-const CSV: &str = "text/csv; charset=utf-8";
-const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+pub const CSV: &str = "text/csv; charset=utf-8";
+pub const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const RECALCULATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/recalculate.py");
 
 /// The summary of a workbook after a spreadsheet engine has recalculated it with these inputs, in their units.
@@ -74,6 +74,13 @@ fn rows(csv: &[u8]) -> Vec<Vec<String>> {
     text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
 }
 
+/// The cells of a sheet, as text.
+pub fn sheet(workbook: Vec<u8>, name: &str) -> Vec<Vec<String>> {
+    let mut book: calamine::Xlsx<_> = calamine::open_workbook_from_rs(std::io::Cursor::new(workbook)).unwrap();
+    let sheet = calamine::Reader::worksheet_range(&mut book, name).unwrap();
+    sheet.rows().map(|row| row.iter().map(ToString::to_string).collect()).collect()
+}
+
 on_both_engines! {
     async fn a_workbook_recomputes_cost_and_value_and_follows_its_inputs(database: &TestDatabase) {
         let app = TestApp::start(database).await;
@@ -129,6 +136,22 @@ on_both_engines! {
         ana.sending("if-none-match", &tag).get(&format!("{at}/result?format=csv")).await.is(304);
         let run = ana.get(&format!("{at}/runs")).await.is(200)["items"][0]["id"].as_str().unwrap().to_owned();
         assert_eq!(rows(&ana.get(&format!("{at}/runs/{run}/result?format=csv")).await.file(CSV)), table);
+        app.stop().await;
+    }
+
+    async fn a_result_that_does_not_exist_says_why_in_every_format(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = app.register().await;
+        let poor = json!({ "products": { "jet": { "price": of(100.0, "USD/t") } } });
+        let (at, result) = calculated(&ana, poor).await;
+        let table = rows(&ana.get(&format!("{at}/result?format=csv")).await.file(CSV));
+        let book = sheet(ana.get(&format!("{at}/result?format=xlsx")).await.file(XLSX), "Summary");
+        for (name, title) in [("irr", "Internal rate of return"), ("payback_years", "Payback")] {
+            let reason = result[name]["reason"].as_str().unwrap_or_else(|| panic!("there is one: {result}"));
+            assert!(table.iter().any(|row| row[1] == format!("{name}.reason") && row[3] == reason), "{name}");
+            let row = book.iter().find(|row| row[0] == title).unwrap();
+            assert_eq!(row[1], reason, "{name}");
+        }
         app.stop().await;
     }
 

@@ -21,6 +21,7 @@ mod contract;
 mod contributions;
 mod description;
 mod details;
+mod dialects;
 mod documents;
 mod drain;
 mod endurance;

@@ -34,25 +34,47 @@ pub(crate) fn parse_optional<T: DeserializeOwned + Default>(body: &[u8]) -> Resu
 /// The bytes of a JSON body, or none.
 pub(crate) async fn read_optional_json(headers: &HeaderMap, body: RawBody, app: &App) -> Result<Bytes, Problem> {
     let body = read_in_time(body, app).await?;
-    if body.is_empty() || is_json(headers) { Ok(body) } else { Err(not_json()) }
+    if body.is_empty() { Ok(body) } else { json(headers, body) }
 }
 
 /// The bytes of a JSON body.
 pub(crate) async fn read_json(headers: &HeaderMap, body: RawBody, app: &App) -> Result<Bytes, Problem> {
-    let is_json = is_json(headers);
-    let body = read_in_time(body, app).await?;
-    if is_json { Ok(body) } else { Err(not_json()) }
+    json(headers, read_in_time(body, app).await?)
 }
 
-fn not_json() -> Problem {
-    let detail = "the body must be JSON with Content-Type: application/json";
+/// The body, if it is sent as JSON.
+fn json(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Problem> {
+    is_plain(headers)?;
+    if media_type(headers).eq_ignore_ascii_case("application/json") {
+        Ok(body)
+    } else {
+        Err(not("JSON", "application/json"))
+    }
+}
+
+/// The kind of a body, without its parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> &str {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim()
+}
+
+/// A body that is something else than the route takes.
+pub(crate) fn not(what: &str, kind: &str) -> Problem {
+    let detail = format!("the body must be {what} with Content-Type: {kind}");
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", detail)
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
+/// Refuses a body that is compressed: what it unpacks to would be bounded by nothing.
+pub(crate) fn is_plain(headers: &HeaderMap) -> Result<(), Problem> {
+    let coded = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .find(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    coded.map_or(Ok(()), |coding| {
+        let detail =
+            format!("the body has Content-Encoding: {}; send it as it is", coding.to_str().unwrap_or("unknown"));
+        Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding", detail))
+    })
 }
 
 /// A client that is still sending does not see an answer, only a broken connection. So much of a body

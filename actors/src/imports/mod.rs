@@ -42,7 +42,7 @@ use crate::{
     supervisor::Child,
 };
 
-pub use reading::{Limits, Reading, Refusal, Spool};
+pub use reading::{Dialect, Limits, Reading, Refusal, Separator, Spool};
 use work::Work;
 
 /// What imports may take.
@@ -165,8 +165,8 @@ pub struct Turn {
 
 impl Turn {
     /// Reads a file from its beginning.
-    pub async fn read(&self, file: File) -> Result<Reading, Refusal> {
-        reading::read(file, self.limits.clone()).await
+    pub async fn read(&self, file: File, dialect: Dialect) -> Result<Reading, Refusal> {
+        reading::read(file, dialect, self.limits.clone()).await
     }
 }
 

@@ -50,7 +50,7 @@ impl<'r, R: Recorder> Ledger<'r, R> {
             other => other,
         };
         self.recorder.record(|| {
-            let (value, note) = (answer.value(), note(&answer));
+            let (value, note) = (answer.value(), answer.why_not_one());
             step(figure, figure.name.into(), value, note, operands())
         });
         Ok(answer)
@@ -81,13 +81,4 @@ fn finite(name: &impl Display, value: f64) -> Result<f64, Failure> {
 
 fn step(figure: &Figure, name: String, value: Option<f64>, note: Option<String>, inputs: Vec<Operand>) -> Step {
     Step { name, value, unit: figure.unit.into(), formula: figure.formula.into(), inputs, note }
-}
-
-fn note(answer: &Answer) -> Option<String> {
-    match answer {
-        Answer::Found { .. } => None,
-        Answer::None { reason } => Some(reason.clone()),
-        Answer::Several { values } => Some(format!("several: {values:?}")),
-        Answer::Intervals { intervals } => Some(format!("intervals: {intervals:?}")),
-    }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use safire_domain::{
     NodeId, RunId, ScenarioId, Timestamp,
-    engine::{AnalysisResult, BaseAnalysis, Failure},
+    engine::{Analysis, AnalysisResult, BaseAnalysis, Failure},
     lifecycle::RunState,
     run::{Advance, Findings, Kind, Order, Run, Snapshot},
     user::Access,
@@ -270,6 +270,14 @@ pub async fn result(connection: &mut Connection, run: RunId) -> Result<Option<(F
     Ok(row.map(|FoundRow { result, analysis_result, snapshot }| {
         (Findings { base: result.0, analysis: analysis_result.map(|json| json.0) }, snapshot.0)
     }))
+}
+
+/// What a run was asked. The caller has made sure that the user may see the run.
+pub async fn question(connection: &mut Connection, run: RunId) -> Result<Option<Analysis>> {
+    let snapshot: Option<Json<Snapshot>> = on!(connection, c => {
+        sqlx::query_scalar("SELECT snapshot FROM runs WHERE id = $1").bind(run.uuid()).fetch_optional(c).await
+    })?;
+    Ok(snapshot.map(|snapshot| snapshot.0.analysis))
 }
 
 #[derive(FromRow)]

@@ -30,6 +30,7 @@ const CONTENDED: &str = "`contended`: others kept changing it; try again";
 const CHANGED: &str = "`version.changed`: it is no longer the version in If-Match; read it again and decide anew";
 const TOO_LARGE: &str = "`body.too_large`: the body is larger than the service accepts";
 const MEDIA_TYPE: &str = "`media_type`: the body is not sent as application/json";
+const ENCODED: &str = "`content_encoding`: the body is compressed";
 const INVALID: &str = "`body.invalid`: fields are wrong, missing or unknown; `errors` says which, by JSON pointer";
 const BOUNDS: &str = "`query.invalid`: a parameter is out of range; `errors` says which";
 const MISMATCH: &str = "`idempotency.mismatch`: the key was used for another request";
@@ -79,6 +80,7 @@ impl Traits {
             (self.versioned, 412, CHANGED),
             (self.has_body, 413, TOO_LARGE),
             (self.has_body, 415, MEDIA_TYPE),
+            (self.has_body, 415, ENCODED),
             (self.has_body, 422, INVALID),
             (self.has_bounds, 422, BOUNDS),
             (self.repeatable, 422, MISMATCH),

@@ -65,6 +65,9 @@ pub(crate) fn result(report: &Report) -> Result<Vec<u8>, Problem> {
         rows.0.row(&["run", name, "", &text, "", ""])?;
     }
     rows.of("result", &computed.result, &["cash_flow_usd"])?;
+    if let Some(question) = &report.question {
+        rows.of("question", question, &[])?;
+    }
     if let Some(analysis) = &computed.analysis {
         rows.of("analysis", analysis, &[])?;
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use safire_domain::{
-    engine::Inputs,
+    engine::{Analysis, Inputs},
     run::{Computed, Run},
     scenario::Scenario,
 };
@@ -43,6 +43,8 @@ pub(crate) struct Bytes(#[expect(dead_code, reason = "only described")] Vec<u8>)
 pub(crate) struct Report {
     pub scenario: Scenario,
     pub run: Run,
+    /// What was asked beside the base analysis.
+    pub question: Option<Analysis>,
     pub inputs: Inputs,
     /// With trace and details.
     pub computed: Computed,

@@ -5,10 +5,11 @@ use axum::{
     extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, StatusCode, header};
-use safire_actors::imports::{Reading, Refusal};
+use http::{StatusCode, header};
+use safire_actors::imports::{Dialect, Reading, Refusal, Separator};
 use safire_domain::{
     OperationId, ProjectId,
+    number::Decimal,
     operation::{Counts, Fault, Operation, State as Standing},
 };
 use safire_store::{
@@ -59,13 +60,20 @@ struct ImportForm {
 struct ImportQuery {
     /// Have each scenario calculated.
     calculate: bool,
+    /// What stands before the decimals of a number, where the numbers of the table do not tell: `.` or `,`.
+    #[param(inline)]
+    decimal: Option<Decimal>,
+    /// What stands between the cells of a CSV: `,`, `;` or `tab`; otherwise the headers tell.
+    #[param(value_type = Option<String>, pattern = "^(,|;|tab)$")]
+    separator: Option<Separator>,
 }
 
 /// Imports scenarios from a file.
 ///
 /// A table (CSV, XLSX) with a scenario a row, or a JSON array of them; up to 100,000. The file is read to its end before
 /// it is accepted: one that is malformed, too large, or has formulas leaves nothing behind. Then each row becomes a
-/// scenario or is refused, with what is wrong with it by line and column; watch the operation in Location.
+/// scenario or is refused, with what is wrong with it by line and column; watch the operation in Location. Separator and
+/// decimal mark of a table are told by all of it; where numbers can be read in two ways, it is refused.
 #[utoipa::path(
     post, path = "/projects/{id}/import", tag = "imports",
     params(("id" = ProjectId, Path), ImportQuery, ("Idempotency-Key" = Option<String>, Header)),
@@ -78,7 +86,8 @@ struct ImportQuery {
         (status = 413, description = "`import.too_large`: the file, or what it unpacks to, has too many rows, columns or bytes"),
         (status = 415, description = "`media_type`: the body is not sent as multipart/form-data"),
         (status = 422, description = "`import.malformed`: it is no table of scenarios; `import.formula`: it has a formula; \
-            `import.columns`: its headers are wrong, `errors` says which; `import.empty`: it has no rows"),
+            `import.columns`: its headers are wrong, `errors` says which; `import.empty`: it has no rows; \
+            `import.ambiguous`: its numbers can be read in two ways, say `decimal`"),
     )
 )]
 async fn import(
@@ -89,9 +98,10 @@ async fn import(
     request: Request,
 ) -> Result<Response, Problem> {
     let (mut parts, raw) = request.into_parts();
-    if !is_form(&parts.headers) {
+    if !body::media_type(&parts.headers).eq_ignore_ascii_case(FORM) {
         return Err(not_a_form());
     }
+    body::is_plain(&parts.headers)?;
     let ready = async { may_import(&app, caller, project).await.and_then(|()| Ok(app.imports.turn()?)) };
     let turn = match ready.await {
         Ok(turn) => turn,
@@ -107,7 +117,8 @@ async fn import(
     let Upload { file, name, digest } =
         upload::receive(form, blank, settings.import_limit, settings.import_timeout).await?;
     let key = RequestKey::of(&mut parts, &app, &digest).await?;
-    let reading = turn.read(file).await.map_err(refused)?;
+    let reading =
+        turn.read(file, Dialect { decimal: query.decimal, separator: query.separator }).await.map_err(refused)?;
     let id = accept(&app, caller, &key, project, query.calculate, name, reading).await?;
     app.imports.look();
 
@@ -159,14 +170,10 @@ async fn accept(
     })
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
-}
+const FORM: &str = "multipart/form-data";
 
 fn not_a_form() -> Problem {
-    let detail = "the body must be a form with Content-Type: multipart/form-data";
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", detail)
+    body::not("a form", FORM)
 }
 
 /// Why a file was not read.
@@ -178,6 +185,7 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::TooLarge(_) => return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "import.too_large", detail),
         Refusal::Malformed(_) => "import.malformed",
         Refusal::Formula { .. } => "import.formula",
+        Refusal::Ambiguous(_) => "import.ambiguous",
         Refusal::Empty => "import.empty",
     };
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)

@@ -10,7 +10,7 @@ use safire_domain::{
     RunId, ScenarioId,
     engine::ENGINE_VERSION,
     lifecycle::RunState,
-    run::{Beside, Computed, Findings, Kind, Run, Snapshot},
+    run::{Beside, Computed, Findings, Kind, Run, Snapshot, is_base},
     scenario::Scenario,
 };
 use safire_store::{
@@ -161,7 +161,9 @@ async fn scenario_with_analyses(app: &App, caller: Caller, id: ScenarioId) -> Re
     responses((status = 200, description = "The run", body = RunView))
 )]
 async fn read_run(State(app): State<App>, caller: Caller, InRun(id, run): InRun) -> Result<Json<RunView>, Problem> {
-    Ok(Json(find_run(&app, caller, id, run).await?.into()))
+    let view = RunView::from(find_run(&app, caller, id, run).await?);
+    let question = app.database.read(move |c| Box::pin(runs::question(c, run))).await?;
+    Ok(Json(view.asked(question)))
 }
 
 /// What a run found.
@@ -277,7 +279,8 @@ fn report(scenario: Scenario, run: Run, findings: Findings, snapshot: &Snapshot)
     let inputs = resolved.inputs.clone();
     let beside = Beside { trace: true, details: true };
     let computed = Computed::of(findings, resolved, beside).map_err(|failure| failed(&failure))?;
-    Ok(Report { scenario, run, inputs, computed })
+    let question = Some(snapshot.analysis.clone()).filter(|analysis| !is_base(analysis));
+    Ok(Report { scenario, run, question, inputs, computed })
 }
 
 pub(super) async fn is_stale(app: &App, scenario: &Scenario, run: &Run) -> Result<bool, Problem> {
@@ -288,15 +291,23 @@ pub(super) async fn is_stale(app: &App, scenario: &Scenario, run: &Run) -> Resul
 /// A run that has ended, with its result if it has one. The caller's right to it was checked.
 pub(super) async fn render(app: &App, run: Run, stale: bool, beside: Beside) -> Result<ResultView, Problem> {
     let id = run.id;
-    let stored = app.database.read(move |c| Box::pin(runs::result(c, id))).await?;
-    let computed = match stored {
+    let stored = app.database.read(move |c| {
+        Box::pin(async move {
+            match runs::result(c, id).await? {
+                Some((findings, snapshot)) => Ok((Some(snapshot.analysis.clone()), Some((findings, snapshot)))),
+                None => Ok((runs::question(c, id).await?, None)),
+            }
+        })
+    });
+    let (question, found) = stored.await?;
+    let computed = match found {
         None => None,
         Some((findings, snapshot)) => {
             let resolved = snapshot.resolve().map_err(|error| Problem::defect(&error))?;
             Some(Computed::of(findings, resolved, beside).map_err(|failure| failed(&failure))?)
         }
     };
-    Ok(ResultView::new(run, stale, computed))
+    Ok(ResultView::new(RunView::from(run).asked(question), stale, computed))
 }
 
 /// Which runs to list. The parts of [`Range`] are repeated: numbers cannot be read through a flattened structure.

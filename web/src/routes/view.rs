@@ -3,10 +3,10 @@
 use safire_domain::{
     ProjectId, RunId, ScenarioId, Timestamp,
     details::Details,
-    engine::{AnalysisResult, BaseAnalysis, Failure, InputDocument, ResolvedInput, Step},
+    engine::{Analysis, AnalysisResult, BaseAnalysis, Failure, InputDocument, ResolvedInput, Step},
     lifecycle::{RunState, StatusName},
     name::Name,
-    run::{Computed, Kind, Run},
+    run::{Computed, Kind, Run, is_base},
     scenario::{Pathway, Scenario},
 };
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,9 @@ pub(super) struct RunView {
     pub scenario_id: ScenarioId,
     /// What it finds out.
     pub analysis: Kind,
+    /// What was asked: the analysis as it was sent. Of one run and of results, beside the base analysis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question: Option<Analysis>,
     pub state: RunState,
     /// How far it is, while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,6 +117,7 @@ impl From<Run> for RunView {
         });
         Self {
             analysis: run.analysis,
+            question: None,
             progress,
             id: run.id,
             scenario_id: run.scenario_id,
@@ -126,6 +130,13 @@ impl From<Run> for RunView {
             created_at: run.created_at,
             finished_at: run.finished_at,
         }
+    }
+}
+
+impl RunView {
+    /// The same with what was asked.
+    pub fn asked(self, question: Option<Analysis>) -> Self {
+        Self { question: question.filter(|question| !is_base(question)), ..self }
     }
 }
 
@@ -186,8 +197,7 @@ pub(super) struct ResultView {
 }
 
 impl ResultView {
-    pub fn new(run: Run, stale: bool, computed: Option<Computed>) -> Self {
-        let run = run.into();
+    pub fn new(run: RunView, stale: bool, computed: Option<Computed>) -> Self {
         let Some(computed) = computed else {
             return Self {
                 run,

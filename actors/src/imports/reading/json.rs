@@ -1,16 +1,24 @@
 //! An array of scenarios, or an object with the array `scenarios`. An entry is not looked into: it is read, and
 //! refused, like the body of a request.
 
-use std::{fmt, fs::File, io::BufReader};
+use std::{
+    fmt,
+    fs::File,
+    io::{BufRead, BufReader},
+};
 
-use safire_domain::operation::Row;
+use safire_domain::{operation::Row, reading::BYTE_ORDER_MARK};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Refusal, Sink, malformed};
 
 pub(super) fn read(file: File, sink: &mut Sink) -> Result<(), Refusal> {
-    let mut reader = serde_json::Deserializer::from_reader(BufReader::new(file));
+    let mut file = BufReader::new(file);
+    if file.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        file.consume(BYTE_ORDER_MARK.len());
+    }
+    let mut reader = serde_json::Deserializer::from_reader(file);
     let mut refused = None;
     let outcome = Root(Entries { sink, refused: &mut refused }).deserialize(&mut reader);
     if let Some(refused) = refused {

@@ -5,6 +5,7 @@
 
 mod csv;
 mod json;
+mod shown;
 mod spool;
 mod xlsx;
 
@@ -16,9 +17,12 @@ use std::{
 };
 
 use safire_domain::{
+    number::Decimal,
     operation::{Fault, Format, Row},
-    table::Columns,
+    reading::BYTE_ORDER_MARK,
+    table::{Cell, Columns},
 };
+use serde::Deserialize;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -35,6 +39,39 @@ pub struct Limits {
     pub unpacked: u64,
     /// Where rows are kept while the file is read.
     pub directory: PathBuf,
+}
+
+/// How a table is written, as far as somebody says so; the rest is told by the table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dialect {
+    /// What stands before the decimals of a number.
+    pub decimal: Option<Decimal>,
+    /// What stands between the cells of a CSV.
+    pub separator: Option<Separator>,
+}
+
+/// What stands between the cells of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Separator {
+    /// `,`
+    #[serde(rename = ",")]
+    Comma,
+    /// `;`
+    #[serde(rename = ";")]
+    Semicolon,
+    /// A tab.
+    #[serde(rename = "tab", alias = "\t")]
+    Tab,
+}
+
+impl Separator {
+    fn byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+        }
+    }
 }
 
 /// Columns of a table.
@@ -73,6 +110,9 @@ pub enum Refusal {
     /// Its headers are wrong.
     #[error("the columns are wrong")]
     Columns(Vec<Fault>),
+    /// Its numbers can be read in two ways.
+    #[error("{0}")]
+    Ambiguous(String),
     /// It has no rows.
     #[error("the file has no rows")]
     Empty,
@@ -84,6 +124,13 @@ pub enum Refusal {
     Failed(#[source] io::Error),
 }
 
+impl Refusal {
+    /// How many things are wrong.
+    fn faults(&self) -> usize {
+        if let Self::Columns(faults) = self { faults.len() } else { 1 }
+    }
+}
+
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
         Self::Failed(error)
@@ -91,12 +138,12 @@ impl From<io::Error> for Refusal {
 }
 
 /// Reads a file on a thread of its own, which counts less than those that answer requests.
-pub async fn read(file: File, limits: Limits) -> Result<Reading, Refusal> {
+pub async fn read(file: File, dialect: Dialect, limits: Limits) -> Result<Reading, Refusal> {
     let (sender, answer) = oneshot::channel();
     std::thread::Builder::new().name("import".into()).spawn(move || {
         Priority::Long.of_this_thread();
         // The readers are libraries, and the file is a stranger's.
-        let reading = catch_unwind(AssertUnwindSafe(|| read_now(file, &limits)));
+        let reading = catch_unwind(AssertUnwindSafe(|| read_now(file, dialect, &limits)));
         let reading = reading.unwrap_or_else(|_| Err(malformed("the file cannot be read")));
         // Who does not wait any more does not want the answer.
         let _ = sender.send(reading);
@@ -104,12 +151,12 @@ pub async fn read(file: File, limits: Limits) -> Result<Reading, Refusal> {
     answer.await.map_err(|_| Refusal::Failed(io::Error::other("the reader ended")))?
 }
 
-fn read_now(mut file: File, limits: &Limits) -> Result<Reading, Refusal> {
+fn read_now(mut file: File, dialect: Dialect, limits: &Limits) -> Result<Reading, Refusal> {
     let format = format(&mut file)?;
     let mut sink = Sink::new(limits)?;
     let columns = match format {
-        Format::Csv => csv::read(file, &mut sink)?.by_pointer(),
-        Format::Xlsx => xlsx::read(file, limits, &mut sink)?.by_pointer(),
+        Format::Csv => csv::read(file, dialect, &mut sink)?.by_pointer(),
+        Format::Xlsx => xlsx::read(file, dialect.decimal, limits, &mut sink)?.by_pointer(),
         Format::Json => {
             json::read(file, &mut sink)?;
             Vec::new()
@@ -130,7 +177,7 @@ fn format(file: &mut File) -> Result<Format, Refusal> {
         }
     }
     file.rewind()?;
-    let start = start[..length].strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&start[..length]);
+    let start = start[..length].strip_prefix(BYTE_ORDER_MARK).unwrap_or(&start[..length]);
     if start.starts_with(b"\xD0\xCF\x11\xE0") {
         return Err(malformed("a workbook of the old kind (xls); save it as xlsx or csv"));
     }
@@ -147,24 +194,30 @@ fn malformed(message: impl Into<String>) -> Refusal {
 }
 
 /// The columns of a table, from its first row.
-fn columns(headers: &[String]) -> Result<Columns, Refusal> {
+fn columns(headers: &[Cell]) -> Result<Columns, Refusal> {
     if headers.len() > COLUMNS {
         return Err(Refusal::TooLarge(format!("the file has {} columns, allowed are {COLUMNS}", headers.len())));
     }
-    if let Some(place) = headers.iter().position(|header| is_formula(header)) {
-        return Err(Refusal::Formula { line: 1, column: (place + 1).to_string() });
+    if let Some(place) = headers.iter().position(is_formula) {
+        return Err(Refusal::Formula { line: 1, column: letters(place) });
     }
-    Columns::read(headers).map_err(Refusal::Columns)
+    Columns::read(&headers.iter().map(Cell::text).collect::<Vec<_>>()).map_err(Refusal::Columns)
 }
 
 /// A row of a table.
-fn row(columns: &Columns, line: i64, cells: &[String]) -> Result<Row, Refusal> {
-    if let Some(place) = cells.iter().position(|cell| is_formula(cell)) {
+fn row(columns: &Columns, line: i64, cells: &[Cell], decimal: Option<Decimal>) -> Result<Row, Refusal> {
+    if let Some(place) = cells.iter().position(is_formula) {
         return Err(Refusal::Formula { line, column: columns.header(place).to_owned() });
     }
-    columns.row(line, cells).map_err(|error| Refusal::Failed(error.into()))
+    columns.row(line, cells, decimal).map_err(|error| Refusal::Failed(error.into()))
 }
 
-fn is_formula(cell: &str) -> bool {
-    cell.trim_start().starts_with(['=', '＝'])
+fn is_formula(cell: &Cell) -> bool {
+    matches!(cell, Cell::Text(text) if text.trim_start().starts_with(['=', '＝']))
+}
+
+/// The name of a column in a spreadsheet: A to Z, AA and so on.
+fn letters(place: usize) -> String {
+    let letter = char::from(b'A' + u8::try_from(place % 26).unwrap_or_default());
+    if place < 26 { letter.to_string() } else { format!("{}{letter}", letters(place / 26 - 1)) }
 }

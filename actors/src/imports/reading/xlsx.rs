@@ -5,11 +5,14 @@ use std::{
     io::{self, BufReader, Seek},
 };
 
-use calamine::{Data, DataRef, Reader, Xlsx, XlsxError};
-use safire_domain::table::Columns;
+use calamine::{DataRef, Reader, Style, Xlsx, XlsxCellReader, XlsxError};
+use safire_domain::{
+    number::Decimal,
+    table::{Cell, Columns},
+};
 use zip::ZipArchive;
 
-use super::{COLUMNS, Limits, Refusal, Sink, columns, malformed, row};
+use super::{COLUMNS, Limits, Refusal, Sink, columns, letters, malformed, row, shown::Shown};
 
 /// Files in a workbook.
 const FILES: usize = 1000;
@@ -17,27 +20,50 @@ const FILES: usize = 1000;
 /// Bytes that everything but the sheets may unpack to: readers keep it in memory.
 const BESIDE_SHEETS: u64 = 64 << 20;
 
-pub(super) fn read(mut file: File, limits: &Limits, sink: &mut Sink) -> Result<Columns, Refusal> {
+pub(super) fn read(
+    mut file: File,
+    decimal: Option<Decimal>,
+    limits: &Limits,
+    sink: &mut Sink,
+) -> Result<Columns, Refusal> {
     measure(&file, limits)?;
     file.rewind()?;
     let mut book: Xlsx<_> = Xlsx::new(BufReader::new(file)).map_err(|error| failed(&error))?;
     let name = book.sheet_names().into_iter().next().ok_or(Refusal::Empty)?;
+    let formula = book.worksheet_cells_reader(&name).and_then(first_formula).map_err(|error| failed(&error))?;
     let mut cells = book.worksheet_cells_reader(&name).map_err(|error| failed(&error))?;
-    let mut rows = Rows { columns: None, at: 0, cells: Vec::new(), sink };
-    while let Some(cell) = cells.next_cell_with_formula().map_err(|error| failed(&error))? {
-        let (line, place) = (cell.pos.0 + 1, cell.pos.1 as usize);
-        if cell.formula.is_some() {
-            let header = rows.columns.as_ref().map_or("", |columns| columns.header(place)).to_owned();
-            return Err(Refusal::Formula { line: line.into(), column: header });
+    let formats: Vec<Shown> = cells.styles().iter().map(shown).collect();
+    let mut rows = Rows { columns: None, at: 0, cells: Vec::new(), decimal, sink };
+    while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(|error| failed(&error))? {
+        let at = cell.get_position();
+        if formula.is_some_and(|formula| formula <= at) {
+            break;
         }
-        rows.put(line, place, cell.value)?;
+        rows.put(at.0 + 1, at.1 as usize, cell.get_value(), formats.get(style))?;
+    }
+    if let Some((row, place)) = formula {
+        return Err(rows.formula(row + 1, place as usize));
     }
     rows.end()?;
     rows.columns.ok_or(Refusal::Empty)
 }
 
+/// Where the first formula is. What a cell shows and whether it is a formula are told by two readings of the sheet.
+fn first_formula(mut cells: XlsxCellReader<'_, BufReader<File>>) -> Result<Option<(u32, u32)>, XlsxError> {
+    while let Some(cell) = cells.next_cell_with_formula()? {
+        if cell.formula.is_some() {
+            return Ok(Some(cell.pos));
+        }
+    }
+    Ok(None)
+}
+
 fn failed(error: &XlsxError) -> Refusal {
     malformed(format!("the workbook cannot be read: {error}"))
+}
+
+fn shown(style: &Style) -> Shown {
+    Shown::by(style.number_format.as_ref().map_or("General", |format| &format.format_code))
 }
 
 /// Unpacks everything into nothing: the sizes that a file gives of itself may be lies.
@@ -67,18 +93,19 @@ struct Rows<'s> {
     columns: Option<Columns>,
     /// The line of the cells.
     at: u32,
-    cells: Vec<String>,
+    cells: Vec<Cell>,
+    decimal: Option<Decimal>,
     sink: &'s mut Sink,
 }
 
 impl Rows<'_> {
-    fn put(&mut self, line: u32, place: usize, value: DataRef<'_>) -> Result<(), Refusal> {
+    fn put(&mut self, line: u32, place: usize, value: &DataRef<'_>, format: Option<&Shown>) -> Result<(), Refusal> {
         if line != self.at {
             self.end()?;
             self.at = line;
         }
-        let text = Data::from(value).to_string();
-        if text.is_empty() {
+        let cell = cell(value, format);
+        if cell.is_blank() {
             return Ok(());
         }
         let most = self.columns.as_ref().map_or(COLUMNS, Columns::len);
@@ -89,9 +116,9 @@ impl Rows<'_> {
             });
         }
         if self.cells.len() <= place {
-            self.cells.resize(place + 1, String::new());
+            self.cells.resize(place + 1, Cell::Text(String::new()));
         }
-        self.cells[place] = text;
+        self.cells[place] = cell;
         Ok(())
     }
 
@@ -103,8 +130,35 @@ impl Rows<'_> {
         let cells = std::mem::take(&mut self.cells);
         match &self.columns {
             None => self.columns = Some(columns(&cells)?),
-            Some(columns) => self.sink.take(row(columns, self.at.into(), &cells)?)?,
+            Some(columns) => self.sink.take(row(columns, self.at.into(), &cells, self.decimal)?)?,
         }
         Ok(())
+    }
+
+    /// Why a formula in that cell is refused, unless something before it is.
+    fn formula(&mut self, line: u32, place: usize) -> Refusal {
+        if line != self.at
+            && let Err(refusal) = self.end()
+        {
+            return refusal;
+        }
+        let header = self.columns.as_ref().map_or("", |columns| columns.header(place));
+        let column = if header.is_empty() { letters(place) } else { header.to_owned() };
+        Refusal::Formula { line: line.into(), column }
+    }
+}
+
+/// What a cell shows.
+fn cell(value: &DataRef<'_>, format: Option<&Shown>) -> Cell {
+    let number = |number: f64| format.map_or(Cell::Number(number, String::new()), |format| format.of(number));
+    match value {
+        DataRef::Empty => Cell::Text(String::new()),
+        DataRef::String(text) => Cell::Text(text.clone()),
+        DataRef::SharedString(text) => Cell::Text((*text).to_owned()),
+        DataRef::Int(value) => number(*value as f64),
+        DataRef::Float(value) => number(*value),
+        DataRef::Bool(_) => Cell::Other("a boolean".to_owned()),
+        DataRef::Error(error) => Cell::Other(format!("the error {error}")),
+        _ => Cell::Other("a date or a time".to_owned()),
     }
 }

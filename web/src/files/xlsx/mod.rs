@@ -64,6 +64,10 @@ fn draw(report: &Report) -> Result<Vec<u8>, XlsxError> {
     for sheet in [summary, inputs_sheet, steps_sheet, flow_sheet] {
         book.push_worksheet(sheet);
     }
+    if let Some(question) = &report.question {
+        let value = serde_json::to_value(question).unwrap_or_default();
+        list(book.add_worksheet().set_name("Question")?, &look, &super::csv::flat(&value))?;
+    }
     if let Some(analysis) = &report.computed.analysis {
         let value = serde_json::to_value(analysis).unwrap_or_default();
         list(book.add_worksheet().set_name("Analysis")?, &look, &super::csv::flat(&value))?;
@@ -84,32 +88,32 @@ pub(super) fn header(sheet: &mut Worksheet, row: u32, look: &Look, names: &[&str
 }
 
 /// A result in the summary: the name of its step, what it is called, its value and unit.
-type Line = (&'static str, &'static str, Option<f64>, &'static str);
+type Line = (&'static str, &'static str, Answer, &'static str);
 
 fn lines(report: &Report) -> Vec<Line> {
     let result = &report.computed.result;
-    let value = Answer::value;
-    let year = |year: Option<i32>| year.map(f64::from);
+    let found = |value: f64| Answer::Found { value };
+    let year = |year: Option<i32>| year.map_or_else(|| Answer::none("never"), |year| found(year.into()));
     vec![
-        ("lcop", "Levelized cost of production", Some(result.lcop_usd_per_t), "USD/t"),
-        ("lcop_net", "Levelized cost after co-products", Some(result.lcop_net_usd_per_t), "USD/t"),
-        ("npv", "Net present value", Some(result.npv_usd), "USD"),
-        ("irr", "Internal rate of return", value(&result.irr), "1"),
-        ("msp", "Minimum selling price", value(&result.msp_usd_per_t), "USD/t"),
-        ("payback", "Payback", value(&result.payback_years), "yr"),
+        ("lcop", "Levelized cost of production", found(result.lcop_usd_per_t), "USD/t"),
+        ("lcop_net", "Levelized cost after co-products", found(result.lcop_net_usd_per_t), "USD/t"),
+        ("npv", "Net present value", found(result.npv_usd), "USD"),
+        ("irr", "Internal rate of return", result.irr.clone(), "1"),
+        ("msp", "Minimum selling price", result.msp_usd_per_t.clone(), "USD/t"),
+        ("payback", "Payback", result.payback_years.clone(), "yr"),
         ("payback_negative_again", "Negative again after payback", year(result.payback_negative_again_year), "yr"),
-        ("discounted_payback", "Discounted payback", value(&result.discounted_payback_years), "yr"),
+        ("discounted_payback", "Discounted payback", result.discounted_payback_years.clone(), "yr"),
         (
             "discounted_payback_negative_again",
             "Negative again after discounted payback",
             year(result.discounted_payback_negative_again_year),
             "yr",
         ),
-        ("tci", "Total capital investment", Some(result.tci_usd), "USD"),
-        ("opex", "Operating cost", Some(result.opex_usd_per_yr.total), "USD/yr"),
-        ("revenue", "Revenue", Some(result.revenue_usd_per_yr), "USD/yr"),
-        ("ci", "Carbon intensity", Some(result.ci_g_per_mj.total), "gCO2e/MJ"),
-        ("abatement_cost", "Abatement cost", value(&result.abatement_usd_per_t), "USD/t"),
+        ("tci", "Total capital investment", found(result.tci_usd), "USD"),
+        ("opex", "Operating cost", found(result.opex_usd_per_yr.total), "USD/yr"),
+        ("revenue", "Revenue", found(result.revenue_usd_per_yr), "USD/yr"),
+        ("ci", "Carbon intensity", found(result.ci_g_per_mj.total), "gCO2e/MJ"),
+        ("abatement_cost", "Abatement cost", result.abatement_usd_per_t.clone(), "USD/t"),
     ]
 }
 
@@ -130,14 +134,17 @@ fn summarise(sheet: &mut Worksheet, look: &Look, report: &Report, cells: &Cells)
     }
     header(sheet, 7, look, &["Result", "As calculated", "With the inputs of this workbook", "Unit"])?;
     let mut row = 8;
-    for (step, name, value, unit) in lines(report) {
+    for (step, name, answer, unit) in lines(report) {
         sheet.write_string(row, 0, name)?.write_string(row, 3, unit)?;
-        if let Some(value) = value {
-            sheet.write_number(row, 1, value)?;
-            // A step that is a number itself follows no input.
-            if let Some(cell) = cells.get(step) {
-                sheet.write_formula(row, 2, live(cell, value))?;
+        match (answer.value(), answer.why_not_one()) {
+            (Some(value), _) => {
+                sheet.write_number(row, 1, value)?;
+                // A step that is a number itself follows no input.
+                if let Some(cell) = cells.get(step) {
+                    sheet.write_formula(row, 2, live(cell, value))?;
+                }
             }
+            (None, why) => drop(sheet.write_string(row, 1, why.unwrap_or_default())?),
         }
         row += 1;
     }

@@ -1,10 +1,17 @@
 //! Reading JSON that somebody wrote: what does not parse is named by its place, like everything else that is
 //! wrong with it.
 
+mod strict;
+
 use safire_engine::{Allowed, Violation, inputs::fields::Field};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, error::Category};
 use serde_path_to_error::{Path, Segment};
+
+use strict::Strict;
+
+/// What some programs put before a text in UTF-8, to say that it is one.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Why nothing was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,23 +24,19 @@ pub enum Unread {
 
 /// Reads a text that is an object, or says where it went wrong and how.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Unread> {
+    let json = json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json);
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Strict(&mut reader)).map_err(|error| {
         let pointer = pointer(error.path());
         misread(pointer, error.inner())
     })?;
     reader.end().map_err(|error| misread(String::new(), &error))?;
-    // A derived `Deserialize` also takes an array, field after field.
-    if json.trim_ascii_start().starts_with(b"[") {
-        let message = "the body is an array, expected an object".to_owned();
-        return Err(Unread::Wrong(Violation { pointer: String::new(), code: "type", message, allowed: None }));
-    }
     Ok(value)
 }
 
 /// Reads a part of a document that stands at `at`.
 pub fn read<T: DeserializeOwned>(at: &str, part: Value) -> Result<T, Violation> {
-    serde_path_to_error::deserialize(part).map_err(|error| {
+    serde_path_to_error::deserialize(Strict(part)).map_err(|error| {
         let pointer = format!("{at}{}", pointer(error.path()));
         match misread(pointer.clone(), error.inner()) {
             Unread::Wrong(violation) => violation,
