@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use safire_domain::{
     engine::{Analysis, InputDocument, Invalid, Resolved, Violation},
     master_data::MasterData,
+    reading::{self, Unread},
     run::{self, Snapshot},
     scenario::{Pathway, check_draft},
 };
@@ -33,11 +34,12 @@ pub(super) struct Scenario {
 
 /// Reads a scenario, or says all that is wrong with it.
 pub(super) fn read(file: &Path) -> anyhow::Result<Scenario> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut reader = serde_json::Deserializer::from_str(&text);
-    let scenario: ScenarioFile = serde_path_to_error::deserialize(&mut reader)
-        .with_context(|| format!("{} is not a scenario", file.display()))?;
-    reader.end().with_context(|| format!("{} goes on after the scenario", file.display()))?;
+    let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let scenario: ScenarioFile = match reading::parse(&text) {
+        Ok(scenario) => scenario,
+        Err(Unread::Malformed(why)) => bail!("{} is not a scenario: {why}", file.display()),
+        Err(Unread::Wrong(violation)) => bail!("{} is not a scenario:\n  {violation}", file.display()),
+    };
     let pathway = Pathway { process: scenario.process, feedstock: scenario.feedstock, country: scenario.country };
     let resolved = resolve(&pathway, scenario.inputs)?;
     Ok(Scenario { pathway, resolved, analysis: scenario.analysis })

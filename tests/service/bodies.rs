@@ -123,6 +123,16 @@ on_both_engines! {
             }
         }
         assert!(tried > 100, "{tried}");
+        let mut quick = json!({ "process": "HEFA", "feedstock": "UCO", "country": "USA", "analysis": {
+            "analysis": "monte-carlo", "samples": 1000, "seed": 1, "metrics": ["npv"], "inputs": [
+                { "input": "/feedstocks/UCO/price", "unit": "USD/t", "distribution": ["uniform", 800, 1200] }] } });
+        for (distribution, found) in [(json!(["uniform", 800, 1200]), "sequence"), (json!(7), "integer `7`")] {
+            quick["analysis"]["inputs"][0]["distribution"] = distribution;
+            let refused = ana.post("/calculate/quick", quick.clone()).await.refused(422, "body.invalid");
+            assert_eq!(first_error(&refused), ("/analysis/inputs/0/distribution", "type"));
+            let message = format!("invalid type: {found}, expected an object with the `kind` of a distribution");
+            assert_eq!(refused["detail"], message);
+        }
         assert_eq!(everything(&ana).await, before, "something was stored");
         app.stop().await;
     }

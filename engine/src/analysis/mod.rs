@@ -41,9 +41,11 @@ use base::BaseStage;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::inputs::{Inputs, Invalid};
+use crate::inputs::{Inputs, Invalid, object::objects_only};
 use crate::sensitivity::{Sobol, Spider, Sweep, Tornado};
 use crate::uncertainty::{MonteCarlo, MonteCarloStages};
+
+objects_only!(Analysis);
 
 /// An analysis of a scenario, as a user asks for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -52,7 +54,8 @@ use crate::uncertainty::{MonteCarlo, MonteCarloStages};
     "inputs": [{ "input": "/feedstocks/UCO/price", "unit": "USD/t",
                  "distribution": { "kind": "triangular", "min": 800, "mode": 930, "max": 1200 } }]
 }))]
-#[serde(tag = "analysis", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "analysis", rename_all = "kebab-case", deny_unknown_fields, remote = "Self")]
+#[serde(expecting = "an object with the kind of the `analysis`")]
 pub enum Analysis {
     /// The base analysis alone.
     Base {},

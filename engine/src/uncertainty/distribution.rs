@@ -5,11 +5,14 @@ use utoipa::ToSchema;
 
 use crate::analysis::check::{Complaints, allowed};
 use crate::analysis::model::Reach;
-use crate::inputs::Place;
+use crate::inputs::{Place, object::objects_only};
+
+objects_only!(Distribution);
 
 /// A distribution; its parameters are in the unit that is given beside it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields, remote = "Self")]
+#[serde(expecting = "an object with the `kind` of a distribution")]
 pub enum Distribution {
     /// The normal distribution.
     Normal {
