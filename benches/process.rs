@@ -114,6 +114,7 @@ fn start(files: &Path) -> (Child, Duration, String) {
         .args(["--port", "0", "--set", "metrics.port=0", "--set", "log.format=json", "--data-dir"])
         .arg(files)
         .env("SAFIRE_LIMITS__CALCULATE_PER_MINUTE", "0")
+        .env("SAFIRE_LIMITS__QUICK_PER_MINUTE", "0")
         .env("SAFIRE_LIMITS__REQUESTS_PER_MINUTE", "0")
         .env_remove("DATABASE_URL")
         .env_remove("REDIS_URL")

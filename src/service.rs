@@ -297,6 +297,7 @@ fn limit_settings(config: &Config) -> limits::Settings {
         register_per_hour: config.limits.register_per_hour,
         refresh_per_minute: config.limits.refresh_per_minute,
         calculate_per_minute: config.limits.calculate_per_minute,
+        quick_per_minute: config.limits.quick_per_minute,
         requests_per_minute: config.limits.requests_per_minute,
         trusted_proxies: config.http.trusted_proxies.clone(),
     }

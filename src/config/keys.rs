@@ -94,6 +94,7 @@ pub(super) const KEYS: &[Key] = &[
     number("limits.register_per_hour", 0..=1_000_000),
     number("limits.refresh_per_minute", 0..=1_000_000),
     number("limits.calculate_per_minute", 0..=1_000_000),
+    number("limits.quick_per_minute", 0..=1_000_000),
     number("limits.requests_per_minute", 0..=1_000_000),
     text("admin.email", is_email).with_alias("SAFIRE_ADMIN_EMAIL"),
     secret("admin.password", not_empty).with_alias("SAFIRE_ADMIN_PASSWORD"),

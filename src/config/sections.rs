@@ -264,6 +264,9 @@ pub struct Limits {
     pub refresh_per_minute: u32,
     /// Calculations asked for, by one user.
     pub calculate_per_minute: u32,
+    /// Units of calculations of which nothing is stored, by one user: one a request, one more for every 10,000
+    /// evaluations of an analysis and every 10 plants of a batch.
+    pub quick_per_minute: u32,
     /// Requests of any kind, by one user, or from one address where no user is known.
     pub requests_per_minute: u32,
 }
@@ -275,6 +278,7 @@ impl Limits {
         register_per_hour: 0,
         refresh_per_minute: 0,
         calculate_per_minute: 0,
+        quick_per_minute: 0,
         requests_per_minute: 0,
     };
 }
@@ -287,6 +291,7 @@ impl Default for Limits {
             register_per_hour: web.register_per_hour,
             refresh_per_minute: web.refresh_per_minute,
             calculate_per_minute: web.calculate_per_minute,
+            quick_per_minute: web.quick_per_minute,
             requests_per_minute: web.requests_per_minute,
         }
     }

@@ -93,6 +93,7 @@ impl World {
             ("SAFIRE_LIMITS__REGISTER_PER_HOUR", "0".to_owned()),
             ("SAFIRE_LIMITS__REFRESH_PER_MINUTE", "0".to_owned()),
             ("SAFIRE_LIMITS__CALCULATE_PER_MINUTE", "0".to_owned()),
+            ("SAFIRE_LIMITS__QUICK_PER_MINUTE", "0".to_owned()),
             ("SAFIRE_LIMITS__REQUESTS_PER_MINUTE", "0".to_owned()),
             // All clients have one address.
             ("SAFIRE_HTTP__MAX_CONNECTIONS_PER_ADDRESS", "4096".to_owned()),

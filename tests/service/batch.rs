@@ -43,6 +43,36 @@ on_both_engines! {
         app.stop().await;
     }
 
+    async fn each_plant_of_a_batch_is_answered_as_if_it_were_alone(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = app.register().await;
+        let plant = |inputs: Value| json!({ "process": "HEFA", "feedstock": "UCO", "country": "USA", "inputs": inputs });
+        let capacity = |value: f64| json!({ "plant": { "capacity": { "value": value, "unit": "kt/yr" } } });
+        let plants = json!([
+            plant(json!({})), plant(capacity(250.0)), plant(capacity(0.0)), 7,
+            { "process": "HEFA", "feedstock": "UCO", "country": "XX" }, plant(capacity(100.0)),
+        ]);
+        let answer = ana.post("/calculate:batch", json!({ "plants": plants })).await.is(200);
+        assert_eq!((&answer["calculated"], &answer["refused"]), (&json!(3), &json!(3)));
+        let items = answer["items"].as_array().unwrap();
+        for (index, item) in items.iter().enumerate() {
+            assert_eq!(item["index"], index);
+            if item["status"] == 200 {
+                let alone = ana.post("/calculate/quick", plants[index].clone()).await.is(200);
+                assert_eq!(item["result"], alone["result"]);
+            }
+        }
+        assert_eq!(first_error(&items[2]["problem"]), ("/plants/2/inputs/plant/capacity", "out_of_range"));
+        assert_eq!(first_error(&items[3]["problem"]), ("/plants/3", "type"));
+        assert_eq!(first_error(&items[4]["problem"]), ("/plants/4/country", "code.unknown"));
+        let batch = |plants: usize| json!({ "plants": vec![plant(json!({})); plants] });
+        for plants in [0, 1001] {
+            ana.post("/calculate:batch", batch(plants)).await.refused(422, "body.invalid");
+        }
+        assert_eq!(ana.post("/calculate:batch", batch(1000)).await.is(200)["calculated"], 1000);
+        app.stop().await;
+    }
+
     async fn a_batch_that_is_sent_again_makes_nothing_and_is_answered_alike(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let ana = app.register().await;

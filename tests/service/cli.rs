@@ -227,10 +227,13 @@ fn a_file_that_is_refused_is_refused_with_everything_that_is_wrong() {
         ],
     );
     assert_says(&wrong(&format!(r#"{{{codes},"colour":1}}"#)), &["colour"]);
-    assert_says(&wrong(&format!(r#"{{{codes},"inputs":{{"plant":{{"size":1}}}}}}"#)), &["inputs.plant.size"]);
+    assert_says(
+        &wrong(&format!(r#"{{{codes},"inputs":{{"plant":{{"size":1}}}}}}"#)),
+        &["/inputs/plant/size: unknown field `size`"],
+    );
     assert_says(
         &wrong(&format!(r#"{{{codes},"inputs":{{"plant":{{"capacity":500}}}}}}"#)),
-        &["inputs.plant.capacity", "a quantity such as"],
+        &["/inputs/plant/capacity: ", "a quantity such as"],
     );
     assert_says(&wrong("{"), &["wrong.json", "EOF"]);
     assert_says(&wrong(&format!("{{{codes}}} {{{codes}}}")), &["wrong.json", "trailing"]);

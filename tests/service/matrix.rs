@@ -87,6 +87,7 @@ const BATCH: &str = r#"{ "scenarios": [{ "project_id": "01a1f914-e4c8-7d26-be8e-
 const IMPORT: &str = "POST /projects/{id}/import";
 const FILE: &[u8] = b"name,process,feedstock,country\nHouston,HEFA,UCO,USA\nNowhere,HEFA,UCO,XX\n";
 const QUICK: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }"#;
+const PLANTS: &str = r#"{ "plants": [{ "process": "HEFA", "feedstock": "UCO", "country": "USA" }] }"#;
 const BREAKEVEN: &str = r#"{ "input": "/feedstocks/UCO/price", "metric": "npv" }"#;
 const QUICK_BREAKEVEN: &str = r#"{ "process": "HEFA", "feedstock": "UCO", "country": "USA",
     "breakeven": { "input": "/products/jet/price", "metric": "irr", "target": 0.15 } }"#;
@@ -165,6 +166,7 @@ pub const TABLE: &[(&str, Class, Of, &str)] = &[
     ("DELETE /scenarios/{id}/calculate", Write(409), Scenario, ""),
     ("DELETE /scenarios/{id}/runs/{run_id}", Write(409), Run, ""),
     ("POST /calculate/quick", SignedIn(200), Nothing, QUICK),
+    ("POST /calculate:batch", SignedIn(200), Nothing, PLANTS),
     ("POST /calculate/breakeven", SignedIn(200), Nothing, QUICK_BREAKEVEN),
     ("GET /master-data", SignedIn(200), Nothing, ""),
     ("GET /master-data/fresh", SignedIn(200), Nothing, ""),

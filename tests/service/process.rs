@@ -58,9 +58,9 @@ impl Server {
             .env("SAFIRE_AUTH__ARGON2_MEMORY_KIB", "64")
             .env("SAFIRE_ADMIN_EMAIL", ADMIN.0)
             .env("SAFIRE_ADMIN_PASSWORD", ADMIN.1);
-        let limits = ["LOGIN_PER_MINUTE", "REGISTER_PER_HOUR", "REFRESH_PER_MINUTE", "CALCULATE_PER_MINUTE"];
-        for limit in limits.into_iter().chain(["REQUESTS_PER_MINUTE"]) {
-            command.env(format!("SAFIRE_LIMITS__{limit}"), "0");
+        let limits = serde_json::to_value(safire::config::Limits::OFF).unwrap();
+        for (limit, off) in limits.as_object().unwrap() {
+            command.env(format!("SAFIRE_LIMITS__{}", limit.to_uppercase()), off.to_string());
         }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));

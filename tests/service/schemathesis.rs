@@ -28,6 +28,7 @@ const WIDE: Limits = Limits {
     register_per_hour: 1_000_000,
     refresh_per_minute: 1_000_000,
     calculate_per_minute: 1_000_000,
+    quick_per_minute: 1_000_000,
     requests_per_minute: 1_000_000,
 };
 

@@ -1,12 +1,16 @@
 //! How often a client may ask: which rule counts which request, and what the client is told.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{FromRequestParts, MatchedPath, Request},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, request::Parts};
 use ipnet::IpNet;
 use safire_actors::{
     Origin,
@@ -38,6 +42,8 @@ pub struct Settings {
     pub refresh_per_minute: u32,
     /// Calculations that one user asks for.
     pub calculate_per_minute: u32,
+    /// Units of calculations that nothing is stored of, which one user asks for: see [`Charge`].
+    pub quick_per_minute: u32,
     /// Requests of one user, or of one address that no user was known at.
     pub requests_per_minute: u32,
     /// Proxies that are believed when they name their client.
@@ -51,6 +57,7 @@ impl Settings {
         register_per_hour: 3,
         refresh_per_minute: 10,
         calculate_per_minute: 10,
+        quick_per_minute: 120,
         requests_per_minute: 600,
         trusted_proxies: Vec::new(),
     };
@@ -63,6 +70,7 @@ enum Own {
     Register,
     Refresh,
     Calculate,
+    Quick,
 }
 
 impl Own {
@@ -78,9 +86,9 @@ impl Own {
                 | "/scenarios/{id}/calculate/sync"
                 | "/scenarios/{id}/runs/{run_id}/retry"
                 | "/scenarios/{id}/breakeven"
-                | "/calculate/quick"
                 | "/calculate/breakeven",
             ) => Some(Self::Calculate),
+            (&Method::POST, "/calculate/quick" | "/calculate:batch") => Some(Self::Quick),
             _ => None,
         }
     }
@@ -92,17 +100,28 @@ impl Own {
             Self::Register => "register",
             Self::Refresh => "refresh",
             Self::Calculate => "calculate",
+            Self::Quick => "quick",
         }
     }
 
     fn described(self) -> String {
-        let Settings { login_per_minute, register_per_hour, refresh_per_minute, calculate_per_minute, .. } =
-            Settings::DEFAULT;
+        let Settings {
+            login_per_minute,
+            register_per_hour,
+            refresh_per_minute,
+            calculate_per_minute,
+            quick_per_minute,
+            ..
+        } = Settings::DEFAULT;
         match self {
             Self::Login => format!("{login_per_minute} a minute for an address (`login`)"),
             Self::Register => format!("{register_per_hour} an hour for an address (`register`)"),
             Self::Refresh => format!("{refresh_per_minute} a minute for an address (`refresh`)"),
             Self::Calculate => format!("{calculate_per_minute} calculations a minute for a user (`calculate`)"),
+            Self::Quick => format!(
+                "{quick_per_minute} units a minute for a user (`quick`): one a request, one more for every \
+                 {EVALUATIONS} evaluations of an analysis and every {PLANTS} plants of a batch"
+            ),
         }
     }
 }
@@ -131,6 +150,7 @@ struct Inner {
     register: Option<RateLimit>,
     refresh: Option<RateLimit>,
     calculate: Option<RateLimit>,
+    quick: Option<RateLimit>,
     requests: Option<RateLimit>,
     trusted_proxies: Vec<IpNet>,
 }
@@ -148,6 +168,7 @@ impl Limits {
             register: limit(Own::Register.name(), settings.register_per_hour, HOUR),
             refresh: limit(Own::Refresh.name(), settings.refresh_per_minute, MINUTE),
             calculate: limit(Own::Calculate.name(), settings.calculate_per_minute, MINUTE),
+            quick: limit(Own::Quick.name(), settings.quick_per_minute, MINUTE),
             requests: limit("requests", settings.requests_per_minute, MINUTE),
             trusted_proxies: settings.trusted_proxies,
         }))
@@ -163,6 +184,7 @@ impl Inner {
             Some(Own::Register) => (&self.register, address),
             Some(Own::Refresh) => (&self.refresh, address),
             Some(Own::Calculate) => (&self.calculate, caller),
+            Some(Own::Quick) => (&self.quick, caller),
             None => (&None, caller),
         };
         let limits = [own, (&self.requests, caller)];
@@ -189,35 +211,102 @@ pub(crate) async fn limit(app: &App, mut request: Request, answer: impl AsyncFnO
         told.add(limit.rule(), decision);
         if !decision.allowed {
             app.metrics.http.refused(limit.rule().name, request.method().as_str(), path);
-            tracing::info!(limit = limit.rule().name, "a request was refused by a rate limit");
-            let detail = "too many requests; wait as long as Retry-After says";
-            let mut refusal = Problem::too_many("rate_limited", detail, decision.retry_after).into_response();
+            let mut refusal = refused(limit.rule(), decision).into_response();
             told.write(refusal.headers_mut());
             return refusal;
         }
     }
+    let charged = Arc::new(OnceLock::new());
+    let charge = Charge { limits: Arc::clone(&limits), subject: caller, charged: Arc::clone(&charged) };
+    request.extensions_mut().insert(charge);
     let mut response = Origin::asked_by(caller, answer(request)).await;
+    if let (Some(quick), Some(decision)) = (&limits.quick, charged.get()) {
+        told.add(quick.rule(), *decision);
+        if !decision.allowed {
+            app.metrics.http.refused(quick.rule().name, "POST", path);
+        }
+    }
     told.write(response.headers_mut());
     response
 }
 
-/// What a client is told of its limits (draft-ietf-httpapi-ratelimit-headers-09).
-#[derive(Default)]
-struct Told {
-    policies: Vec<String>,
-    left: Vec<String>,
+fn refused(rule: &Rule, decision: Decision) -> Problem {
+    tracing::info!(limit = rule.name, "a request was refused by a rate limit");
+    let detail = "too many requests; wait as long as Retry-After says";
+    Problem::too_many("rate_limited", detail, decision.retry_after)
 }
 
+/// Evaluations of an analysis that a unit of the limit `quick` pays for.
+const EVALUATIONS: u64 = 10_000;
+
+/// Plants of a batch that a unit pays for: in a batch, one costs little more than its calculation.
+const PLANTS: u64 = 10;
+
+/// Takes what a request costs beyond the unit that every request costs, once its body tells.
+#[derive(Clone)]
+pub(crate) struct Charge {
+    limits: Arc<Inner>,
+    subject: Subject,
+    /// What came of it, for the headers of the answer.
+    charged: Arc<OnceLock<Decision>>,
+}
+
+impl Charge {
+    /// Pays for an analysis of so many evaluations.
+    pub async fn evaluations(&self, evaluations: u64) -> Result<(), Problem> {
+        self.take(evaluations / EVALUATIONS).await
+    }
+
+    /// Pays for a batch of so many plants.
+    pub async fn plants(&self, plants: usize) -> Result<(), Problem> {
+        self.take(plants as u64 / PLANTS).await
+    }
+
+    async fn take(&self, units: u64) -> Result<(), Problem> {
+        let units = NonZeroU32::new(u32::try_from(units).unwrap_or(u32::MAX));
+        let (Some(units), Some(limit)) = (units, &self.limits.quick) else { return Ok(()) };
+        // One unit is taken already: so much that the dearest request can be paid for out of a full bucket.
+        let most = NonZeroU32::new(limit.rule().burst.get() - 1);
+        let Some(units) = most.map(|most| units.min(most)) else { return Ok(()) };
+        let decision = limit.take_units(self.subject, units).await;
+        let _ = self.charged.set(decision);
+        if decision.allowed { Ok(()) } else { Err(refused(limit.rule(), decision)) }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Charge {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let charge = parts.extensions.get::<Self>().cloned();
+        charge.ok_or_else(|| Problem::defect(&std::io::Error::other("the request passed no limits")))
+    }
+}
+
+/// What a client is told of its limits (draft-ietf-httpapi-ratelimit-headers-09).
+#[derive(Default)]
+struct Told(Vec<(Rule, Decision)>);
+
 impl Told {
+    /// Adds a decision; one by the same rule takes the place of the former.
     fn add(&mut self, rule: &Rule, decision: Decision) {
-        let Rule { name, burst, window } = rule;
-        self.policies.push(format!("\"{name}\";q={burst};w={}", window.as_secs()));
-        let Decision { remaining, .. } = decision;
-        self.left.push(format!("\"{name}\";r={remaining};t={}", whole_seconds(until_full(rule, decision))));
+        match self.0.iter_mut().find(|(known, _)| known == rule) {
+            Some((_, former)) => *former = decision,
+            None => self.0.push((*rule, decision)),
+        }
     }
 
     fn write(&self, headers: &mut HeaderMap) {
-        for (name, items) in [(RATE_LIMIT_POLICY, &self.policies), (RATE_LIMIT, &self.left)] {
+        let policy = |(Rule { name, burst, window }, _): &(Rule, Decision)| {
+            format!("\"{name}\";q={burst};w={}", window.as_secs())
+        };
+        let left = |(rule, decision): &(Rule, Decision)| {
+            let Decision { remaining, .. } = decision;
+            format!("\"{}\";r={remaining};t={}", rule.name, whole_seconds(until_full(rule, *decision)))
+        };
+        let policies: Vec<_> = self.0.iter().map(policy).collect();
+        let left: Vec<_> = self.0.iter().map(left).collect();
+        for (name, items) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, left)] {
             if let Ok(value) = HeaderValue::from_str(&items.join(", "))
                 && !items.is_empty()
             {
@@ -247,6 +336,7 @@ mod tests {
             register_per_hour: 3,
             refresh_per_minute: 0,
             calculate_per_minute: 10,
+            quick_per_minute: 120,
             requests_per_minute: 600,
             trusted_proxies: Vec::new(),
         };
@@ -268,7 +358,8 @@ mod tests {
         assert_eq!(names(Method::POST, "/api/v1/scenarios/{id}/calculate"), calculate);
         assert_eq!(names(Method::POST, "/api/v1/scenarios/{id}/calculate/sync"), calculate);
         assert_eq!(names(Method::POST, "/api/v1/scenarios/{id}/runs/{run_id}/retry"), calculate);
-        assert_eq!(names(Method::POST, "/api/v1/calculate/quick"), calculate);
+        assert_eq!(names(Method::POST, "/api/v1/calculate/quick"), [("quick", false), ("requests", false)]);
+        assert_eq!(names(Method::POST, "/api/v1/calculate:batch"), [("quick", false), ("requests", false)]);
         assert_eq!(names(Method::DELETE, "/api/v1/scenarios/{id}/calculate"), [("requests", false)]);
         assert_eq!(names(Method::GET, "/api/v1/projects"), [("requests", false)]);
     }
@@ -284,11 +375,13 @@ mod tests {
         let limits = limits();
         let rule = *limits.0.login.as_ref().unwrap().rule();
         let mut told = Told::default();
+        let other = Rule { name: "requests", ..rule };
+        told.add(&rule, Decision { allowed: true, remaining: 4, retry_after: Duration::ZERO });
+        told.add(&other, Decision { allowed: false, remaining: 0, retry_after: Duration::from_millis(11_001) });
         told.add(&rule, Decision { allowed: true, remaining: 3, retry_after: Duration::ZERO });
-        told.add(&rule, Decision { allowed: false, remaining: 0, retry_after: Duration::from_millis(11_001) });
         let mut headers = HeaderMap::new();
         told.write(&mut headers);
-        assert_eq!(headers["ratelimit-policy"], r#""login";q=5;w=60, "login";q=5;w=60"#);
-        assert_eq!(headers["ratelimit"], r#""login";r=3;t=24, "login";r=0;t=12"#);
+        assert_eq!(headers["ratelimit-policy"], r#""login";q=5;w=60, "requests";q=5;w=60"#);
+        assert_eq!(headers["ratelimit"], r#""login";r=3;t=24, "requests";r=0;t=12"#);
     }
 }

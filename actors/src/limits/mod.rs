@@ -123,19 +123,26 @@ impl<C: Clock + Clone> RateLimit<C> {
 
     /// Counts one for the subject, if the rule allows it.
     pub async fn take(&self, subject: Subject) -> Decision {
+        self.take_units(subject, NonZeroU32::MIN).await
+    }
+
+    /// Counts so many for the subject, if the rule allows it; what costs more than all costs all.
+    pub async fn take_units(&self, subject: Subject, units: NonZeroU32) -> Decision {
+        let units = units.min(self.rule.burst);
         if let Some(shared) = &self.shared
-            && let Some(decision) = shared.take(&self.rule, subject).await
+            && let Some(decision) = shared.take(&self.rule, subject, units).await
         {
             return decision;
         }
-        self.take_here(subject)
+        self.take_here(subject, units)
     }
 
-    fn take_here(&self, subject: Subject) -> Decision {
+    fn take_here(&self, subject: Subject, units: NonZeroU32) -> Decision {
         if self.taken.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
             self.counts.retain_recent();
         }
-        match self.counts.check_key(&subject) {
+        // There is never more asked for than the burst.
+        match self.counts.check_key_n(&subject, units).unwrap_or_else(|_| self.counts.check_key(&subject)) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
                 Decision { allowed: true, remaining, retry_after: Duration::ZERO }
@@ -182,6 +189,21 @@ mod tests {
         for _ in 0..5 {
             assert!(limit.take(ana).await.allowed);
         }
+        assert!(!limit.take(ana).await.allowed);
+    }
+
+    #[tokio::test]
+    async fn what_costs_more_takes_more_and_never_more_than_all() {
+        let clock = FakeRelativeClock::default();
+        let limit = RateLimit::with_clock(five_a_minute(), None, clock.clone());
+        let ana = address("192.0.2.1");
+        let units = |units: u32| NonZeroU32::new(units).unwrap();
+        assert_eq!(limit.take_units(ana, units(3)).await.remaining, 2);
+        let refused = limit.take_units(ana, units(3)).await;
+        assert_eq!((refused.allowed, refused.retry_after), (false, Duration::from_secs(12)));
+        assert_eq!(limit.take_units(ana, units(2)).await.remaining, 0);
+        clock.advance(Duration::from_secs(60));
+        assert!(limit.take_units(ana, units(1000)).await.allowed, "all of it is enough");
         assert!(!limit.take(ana).await.allowed);
     }
 

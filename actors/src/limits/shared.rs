@@ -1,6 +1,7 @@
 //! Counts that replicas share, and what to do while they are out of reach.
 
 use std::{
+    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -26,8 +27,9 @@ pub struct Away(pub String);
 
 /// Counts that replicas share.
 pub trait RateStore: Send + Sync + 'static {
-    /// Counts one for the subject, if the rule allows it.
-    fn take<'a>(&'a self, rule: &'a Rule, subject: Subject) -> BoxFuture<'a, Result<Decision, Away>>;
+    /// Counts so many for the subject, if the rule allows it.
+    fn take<'a>(&'a self, rule: &'a Rule, subject: Subject, units: NonZeroU32)
+    -> BoxFuture<'a, Result<Decision, Away>>;
 }
 
 /// A handle on shared counts that gives up in good time.
@@ -53,11 +55,11 @@ impl Shared {
     }
 
     /// The decision; nothing when the counts are slow or away.
-    pub(super) async fn take(&self, rule: &Rule, subject: Subject) -> Option<Decision> {
+    pub(super) async fn take(&self, rule: &Rule, subject: Subject, units: NonZeroU32) -> Option<Decision> {
         if !self.may_ask() {
             return None;
         }
-        match tokio::time::timeout(PATIENCE, self.0.store.take(rule, subject)).await {
+        match tokio::time::timeout(PATIENCE, self.0.store.take(rule, subject, units)).await {
             Ok(Ok(decision)) => {
                 if self.0.paused_until.swap(0, Ordering::Relaxed) != 0 {
                     tracing::info!("rate limits are shared again");
@@ -98,12 +100,9 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        num::NonZeroU32,
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
     };
 
     use futures::FutureExt;
@@ -115,7 +114,7 @@ mod tests {
     struct Stub(fn() -> BoxFuture<'static, Result<Decision, Away>>, Arc<AtomicUsize>);
 
     impl RateStore for Stub {
-        fn take<'a>(&'a self, _: &'a Rule, _: Subject) -> BoxFuture<'a, Result<Decision, Away>> {
+        fn take<'a>(&'a self, _: &'a Rule, _: Subject, _: NonZeroU32) -> BoxFuture<'a, Result<Decision, Away>> {
             self.1.fetch_add(1, Ordering::Relaxed);
             (self.0)()
         }

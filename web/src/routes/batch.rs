@@ -88,16 +88,24 @@ struct BatchItem {
     problem: Option<ItemProblem>,
 }
 
-/// Why one of many new scenarios was not made.
+/// Why one of many was refused.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({ "code": "inputs.invalid", "detail": "unknown country \"XX\"", "errors": [] }))]
-struct ItemProblem {
+pub(super) struct ItemProblem {
     /// What is wrong, for programs.
     code: &'static str,
     /// What is wrong, for people.
     detail: String,
     /// The fields that are wrong, by JSON pointer into the request.
     errors: Vec<FieldError>,
+}
+
+impl ItemProblem {
+    /// The problem, and the status that it would have been answered with alone.
+    pub fn of(problem: Problem) -> (u16, Self) {
+        let (status, code, detail, errors) = problem.into_parts();
+        (status.as_u16(), Self { code, detail, errors })
+    }
 }
 
 /// Makes many scenarios.
@@ -185,9 +193,8 @@ fn item(index: usize, settled: Result<ScenarioView, Problem>) -> BatchItem {
             BatchItem { index, status: StatusCode::CREATED.as_u16(), scenario: Some(scenario), problem: None }
         }
         Err(problem) => {
-            let (status, code, detail, errors) = problem.into_parts();
-            let problem = ItemProblem { code, detail, errors };
-            BatchItem { index, status: status.as_u16(), scenario: None, problem: Some(problem) }
+            let (status, problem) = ItemProblem::of(problem);
+            BatchItem { index, status, scenario: None, problem: Some(problem) }
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     ops::ControlFlow,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,8 +19,7 @@ use safire_domain::{
     RunId, ScenarioId,
     engine::{Analysis, Failure, InputDocument},
     lifecycle::RunState,
-    run::{Computed, Kind, Order, Run, Snapshot, is_base},
-    scenario::Pathway,
+    run::{Kind, Run, is_base},
 };
 use safire_store::{
     Window,
@@ -43,7 +41,6 @@ use super::{
 use crate::{
     App, Problem,
     auth::Caller,
-    body::Body,
     conditional::{IfMatch, changed, versions},
     extract::{Id, InRun, Query},
     idempotency::{self, OptionallyKeyed},
@@ -56,7 +53,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(cancel_run))
         .routes(routes!(status))
         .routes(routes!(calculate_now))
-        .routes(routes!(quick))
 }
 
 /// Has a scenario calculated; the run's row is the truth from here on.
@@ -229,7 +225,7 @@ async fn calculate_now(
 }
 
 /// Somebody who waits for the answer, where that is a matter of milliseconds.
-fn waiter(app: &App, analysis: &Analysis) -> Option<Waiter> {
+pub(super) fn waiter(app: &App, analysis: &Analysis) -> Option<Waiter> {
     is_base(analysis).then(|| app.calculations.waiter())
 }
 
@@ -372,58 +368,4 @@ where
         }
     };
     app.calculations.ask(place, cancel, steps).await?.map_err(|failure| failed(&failure))
-}
-
-/// What to calculate, without a scenario.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct QuickRequest {
-    #[schema(example = "HEFA")]
-    process: String,
-    #[schema(example = "UCO")]
-    feedstock: String,
-    #[schema(example = "USA")]
-    country: String,
-    #[serde(default)]
-    inputs: InputDocument,
-    /// What to find out beside the base analysis.
-    #[serde(default)]
-    #[schema(value_type = Option<Analysis>)]
-    analysis: Asked,
-}
-
-/// Calculates at once, without a scenario.
-///
-/// Nothing is stored. Inputs that are left out come from the default set of process, feedstock and country.
-#[utoipa::path(
-    post, path = "/calculate/quick", tag = "calculation", params(BesideQuery), request_body = QuickRequest,
-    responses(
-        (status = 200, description = "The result and its inputs", body = Computed),
-        (status = 422, description = "`inputs.invalid`: the inputs are incomplete or wrong; `errors` says where; \
-            `analysis.invalid`: the analysis does not fit the inputs; `errors` says where; \
-            `calculation.failed`: the inputs have no result"),
-    )
-)]
-async fn quick(
-    State(app): State<App>,
-    caller: Caller,
-    Query(query): Query<BesideQuery>,
-    Body(request): Body<QuickRequest>,
-) -> Result<Json<Computed>, Problem> {
-    let pathway = Pathway { process: request.process, feedstock: request.feedstock, country: request.country };
-    check(&app, &pathway, &request.inputs).await?;
-    let defaults = app.master_data().await?.defaults_for(&pathway).map(|set| set.inputs.clone());
-    let resolved = Snapshot::base(request.inputs, defaults).resolve()?;
-    let analysis = asked::analysis("/analysis", request.analysis)?;
-    let order = Order { inputs: resolved.inputs.clone(), analysis };
-    order.analysis.start(&order.inputs).map_err(|invalid| asked::invalid("/analysis", &invalid))?;
-
-    let place = app.calculations.admit(caller.user)?;
-    let _waiter = waiter(&app, &order.analysis);
-    let cancel = CancellationToken::new();
-    // A caller that hangs up calls its calculation off.
-    let _guard = cancel.clone().drop_guard();
-    let outcome = app.calculations.run(place, Arc::new(order), cancel, None).await?;
-    let computed = outcome.and_then(|findings| Computed::of(findings, resolved, query.into()));
-    computed.map(Json).map_err(|failure| failed(&failure))
 }

@@ -27,6 +27,7 @@ mod new_users;
 mod operations;
 mod prices;
 mod projects;
+mod quick;
 mod results;
 mod retry;
 mod scenarios;
@@ -115,6 +116,7 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(operations::routes())
         .merge(compare::routes())
         .merge(calculation::routes())
+        .merge(quick::routes())
         .merge(results::routes())
         .merge(retry::routes())
         .merge(breakeven::routes())
