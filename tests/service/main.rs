@@ -59,6 +59,7 @@ mod scenarios;
 mod schemathesis;
 mod sessions;
 mod similar;
+mod socket_io;
 mod traces;
 mod upgrade;
 mod users;

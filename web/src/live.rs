@@ -33,7 +33,7 @@ const TICKET: usize = 64;
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is asked for, and by whom.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LiveQuery {
@@ -59,7 +59,7 @@ impl LiveQuery {
 }
 
 /// Somebody who watches, until they may no more.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Watcher {
     pub query: LiveQuery,
     after: Option<Place>,
@@ -109,6 +109,11 @@ async fn redeem(app: &App, ticket: &str) -> Result<streams::Ticket, Problem> {
 }
 
 impl Watcher {
+    /// A stream that is opened again goes on after that event.
+    pub fn goes_on_after(&mut self, place: Place) {
+        self.after = Some(place);
+    }
+
     /// The stream of what these filters ask for.
     pub async fn watch(self, app: &App, filters: Vec<Filter>) -> Result<Live, Problem> {
         let Self { query: _, after, viewer, credential, ends_at } = self;

@@ -26,8 +26,15 @@ use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
 use crate::{
-    App, Problem, auth::X_API_KEY, client, document::API, idempotency::IDEMPOTENCY_KEY, limits, live::LAST_EVENT_ID,
-    pace::SLOW, routes::IMPORT,
+    App, Problem,
+    auth::X_API_KEY,
+    client,
+    document::API,
+    idempotency::IDEMPOTENCY_KEY,
+    limits,
+    live::LAST_EVENT_ID,
+    pace::SLOW,
+    routes::{IMPORT, SOCKET_IO},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -152,8 +159,9 @@ fn is_health_check(request: &Request) -> bool {
     request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str().starts_with("/health"))
 }
 
-/// Routes that wait for a calculation when they are asked to: how long that takes says nothing about the service.
-const WAITING: [&str; 2] = ["/api/v1/scenarios/{id}/calculate", "/api/v1/scenarios/{id}/calculate/sync"];
+/// Routes that wait for a calculation when they are asked to, or for something to tell: how long that takes says nothing
+/// about the service.
+const WAITING: [&str; 3] = ["/api/v1/scenarios/{id}/calculate", "/api/v1/scenarios/{id}/calculate/sync", SOCKET_IO];
 
 /// A request that is being answered, until this is dropped: by a client that left, if need be.
 struct InFlight<'a>(&'a Gauge);

@@ -32,6 +32,7 @@ mod results;
 mod retry;
 mod scenarios;
 mod sessions;
+mod socket_io;
 mod statistics;
 mod users;
 mod view;
@@ -39,6 +40,7 @@ mod websocket;
 mod zones;
 
 pub(crate) use imports::IMPORT;
+pub(crate) use socket_io::{PATH as SOCKET_IO, is_new as is_new_session};
 
 use std::time::Duration;
 
@@ -199,6 +201,7 @@ pub fn service(app: App) -> Service {
         .option_layer(cors(&app.settings.cors_origins));
     let base_path = app.settings.base_path.clone();
     let router = all(&base_path)
+        .merge(socket_io::routes(&app))
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this resource does not know that method")

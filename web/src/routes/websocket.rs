@@ -119,7 +119,7 @@ async fn open(
 
 /// Browsers say which page asks, and would let any: cookies aside, nothing but this list keeps others out. Programs
 /// say nothing.
-fn is_let_in(headers: &HeaderMap, app: &App) -> bool {
+pub(super) fn is_let_in(headers: &HeaderMap, app: &App) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return true };
     let own = || {
         let host = headers.get(HOST)?.to_str().ok()?;
@@ -225,14 +225,15 @@ async fn send(socket: &mut WebSocket, frame: Frame) -> Option<()> {
     timeout(STALLED, socket.send(frame)).await.ok()?.ok()
 }
 
-enum Heard {
+/// What becomes of what a client says.
+pub(super) enum Heard {
     Nothing,
     Answer(String),
     TooMuch,
 }
 
 /// Does what a client asks for, and says so.
-fn hear(said: &str, live: &Live, subscriptions: &mut Option<Vec<Filter>>) -> Heard {
+pub(super) fn hear(said: &str, live: &Live, subscriptions: &mut Option<Vec<Filter>>) -> Heard {
     let Some(subscriptions) = subscriptions else { return Heard::Nothing };
     let Command { action, project, scenario, operation } = match serde_json::from_str(said) {
         Ok(command) => command,
