@@ -22,12 +22,13 @@ if changes:
 
 names = {row[0].value: row[2].coordinate for row in book["Summary"].iter_rows(min_row=9) if row[2].value is not None}
 cells = formulas.ExcelModel().loads(path).finish().calculate()
-found = {key.upper(): value for key, value in ((str(key), value) for key, value in cells.items())}
+cells_by_name = {key.upper(): value for key, value in ((str(key), value) for key, value in cells.items())}
 
 
 def value(coordinate):
-    (cell,) = [value for key, value in found.items() if key.endswith(f"]SUMMARY'!{coordinate}")]
-    return float(cell.value[0, 0])
+    (cell,) = [value for key, value in cells_by_name.items() if key.endswith(f"]SUMMARY'!{coordinate}")]
+    found = cell.value[0, 0]
+    return found if isinstance(found, str) else float(found)
 
 
 print(json.dumps({name: value(coordinate) for name, coordinate in names.items()}))

@@ -41,6 +41,10 @@ fn assert_same(summary: &Value, result: &Value) {
     ] {
         assert_close(&summary[name], result[key].as_f64().unwrap_or_else(|| panic!("no {key} in {result}")));
     }
+    for (name, key) in [("Payback", "payback_years"), ("Discounted payback", "discounted_payback_years")] {
+        let found = &result[key]["value"];
+        assert_eq!(summary[name], if found.is_null() { json!("never") } else { found.clone() }, "{key}");
+    }
 }
 
 /// A new scenario with these inputs, calculated; returns where it is, and its result.

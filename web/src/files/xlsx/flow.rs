@@ -1,14 +1,14 @@
 //! The sheet of the cash flow: a row a year, each column a formula over the inputs, the steps of an ordinary
 //! year and the year before.
 
-use rust_xlsxwriter::{Worksheet, XlsxError};
+use rust_xlsxwriter::{Formula, Worksheet, XlsxError};
 use safire_domain::engine::{
     CashFlowYear, Inputs,
     finance::macrs,
-    inputs::{Depreciation, Financing, Losses},
+    inputs::{Depreciation, Financing, Losses, Payback},
 };
 
-use super::{Cells, FLOW, Look, header, live};
+use super::{Cells, FLOW, Look, NEVER, header, live};
 use crate::files::Report;
 
 const COLUMNS: &[&str] = &[
@@ -35,6 +35,20 @@ const COLUMNS: &[&str] = &[
     "Discounted",
     "Cumulative",
     "Cumulative discounted",
+    "Was below zero",
+    "Paid back",
+    "Below zero again",
+    "Was below zero, discounted",
+    "Paid back, discounted",
+    "Below zero again, discounted",
+];
+
+/// The paybacks: the step, and the column of the years in which it may be.
+const PAYBACKS: [(&str, &str); 4] = [
+    ("payback", "Y"),
+    ("payback_negative_again", "Z"),
+    ("discounted_payback", "AB"),
+    ("discounted_payback_negative_again", "AC"),
 ];
 
 /// The years with their rows.
@@ -50,6 +64,11 @@ impl<'a> Flow<'a> {
         for (at, year) in (2..).zip(years) {
             cells.insert(format!("cash_flow.{}", year.year), format!("'{FLOW}'!$S${at}"));
         }
+        let last = years.len() + 1;
+        for (step, column) in PAYBACKS {
+            let years = format!("'{FLOW}'!${column}$2:${column}${last}");
+            cells.insert(step.to_owned(), format!("IF(COUNT({years})=0,\"{NEVER}\",MIN({years}))"));
+        }
         Self { inputs: &report.inputs, years }
     }
 
@@ -60,9 +79,42 @@ impl<'a> Flow<'a> {
 
     pub fn write(&self, sheet: &mut Worksheet, look: &Look, cells: &Cells) -> Result<(), XlsxError> {
         header(sheet, 0, look, COLUMNS)?;
-        sheet.set_freeze_panes(1, 1)?.set_column_range_width(2, 22, 18)?;
+        sheet.set_freeze_panes(1, 1)?.set_column_range_width(2, 28, 18)?;
         for (row, year) in (1..).zip(self.years) {
             self.write_year(sheet, row, year, cells)?;
+        }
+        self.write_paybacks(sheet, 23, ["V", "X", "Y"], |year| year.cumulative_usd)?;
+        self.write_paybacks(sheet, 26, ["W", "AA", "AB"], |year| year.cumulative_discounted_usd)
+    }
+
+    /// When a sum was below zero, when it no longer is, and when it is again: three columns from `first` on, of which
+    /// the first two are named after the sum's.
+    fn write_paybacks(
+        &self,
+        sheet: &mut Worksheet,
+        first: u16,
+        [sum, below, back]: [&str; 3],
+        value: impl Fn(&CashFlowYear) -> f64,
+    ) -> Result<(), XlsxError> {
+        let (is_back, above): (fn(f64) -> bool, _) = match self.inputs.finance.payback {
+            Payback::NotNegative => (|sum| sum >= 0.0, ">="),
+            Payback::Positive => (|sum| sum > 0.0, ">"),
+        };
+        let (mut was_below, mut was_back) = (false, false);
+        for (row, year) in (1..).zip(self.years) {
+            let (at, before, sum_now) = (row + 1, row, value(year));
+            let earlier = if row == 1 { "FALSE".to_owned() } else { format!("{below}{before}=1") };
+            was_below |= sum_now < 0.0;
+            let formula = format!("IF(OR({earlier},{sum}{at}<0),1,0)");
+            sheet.write_formula(row, first, live(&formula, f64::from(u8::from(was_below))))?;
+            let year_or_blank = |is: bool| if is { year.year.to_string() } else { String::new() };
+            let now_back = was_below && is_back(sum_now);
+            was_back |= now_back;
+            let formula = format!("IF(AND({below}{at}=1,{sum}{at}{above}0),A{at},\"\")");
+            sheet.write_formula(row, first + 1, Formula::new(formula).set_result(year_or_blank(now_back)))?;
+            let formula = format!("IF(AND({sum}{at}<0,COUNT({back}$2:{back}{at})>0),A{at},\"\")");
+            let again = was_back && sum_now < 0.0;
+            sheet.write_formula(row, first + 2, Formula::new(formula).set_result(year_or_blank(again)))?;
         }
         Ok(())
     }

@@ -8,6 +8,8 @@
 mod flow;
 mod inputs;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
@@ -20,6 +22,9 @@ use crate::Problem;
 pub(super) const INPUTS: &str = "Inputs";
 pub(super) const STEPS: &str = "Calculation";
 pub(super) const FLOW: &str = "Cash flow";
+
+/// What stands for a year that does not come.
+pub(super) const NEVER: &str = "never";
 
 /// The cell of every input, by pointer, and of every step, by name.
 pub(super) type Cells = HashMap<String, String>;
@@ -93,7 +98,7 @@ type Line = (&'static str, &'static str, Answer, &'static str);
 fn lines(report: &Report) -> Vec<Line> {
     let result = &report.computed.result;
     let found = |value: f64| Answer::Found { value };
-    let year = |year: Option<i32>| year.map_or_else(|| Answer::none("never"), |year| found(year.into()));
+    let year = |year: Option<i32>| year.map_or_else(|| Answer::none(NEVER), |year| found(year.into()));
     vec![
         ("lcop", "Levelized cost of production", found(result.lcop_usd_per_t), "USD/t"),
         ("lcop_net", "Levelized cost after co-products", found(result.lcop_net_usd_per_t), "USD/t"),
@@ -136,15 +141,19 @@ fn summarise(sheet: &mut Worksheet, look: &Look, report: &Report, cells: &Cells)
     let mut row = 8;
     for (step, name, answer, unit) in lines(report) {
         sheet.write_string(row, 0, name)?.write_string(row, 3, unit)?;
-        match (answer.value(), answer.why_not_one()) {
-            (Some(value), _) => {
+        let shown = match answer.value() {
+            Some(value) => {
                 sheet.write_number(row, 1, value)?;
-                // A step that is a number itself follows no input.
-                if let Some(cell) = cells.get(step) {
-                    sheet.write_formula(row, 2, live(cell, value))?;
-                }
+                value.to_string()
             }
-            (None, why) => drop(sheet.write_string(row, 1, why.unwrap_or_default())?),
+            None => {
+                sheet.write_string(row, 1, answer.why_not_one().unwrap_or_default())?;
+                NEVER.to_owned()
+            }
+        };
+        // A step that is a number itself follows no input.
+        if let Some(cell) = cells.get(step) {
+            sheet.write_formula(row, 2, Formula::new(cell).set_result(shown))?;
         }
         row += 1;
     }

@@ -108,7 +108,8 @@ pub(super) fn write(
             sheet.write_string(row, 4, note)?;
         }
         let Some(value) = step.value else { continue };
-        let formula = if step.name == "npv" { Some(flow.npv()) } else { formula(step, cells) };
+        let of_flow = if step.name == "npv" { Some(flow.npv()) } else { cells.get(&step.name).cloned() };
+        let formula = of_flow.or_else(|| formula(step, cells));
         match formula {
             Some(formula) => {
                 sheet.write_formula(row, 1, live(&formula, value))?;
