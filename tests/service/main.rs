@@ -2,6 +2,7 @@
 //! few times as the program that is installed.
 
 mod analyses;
+mod answers;
 mod app;
 mod auth;
 mod backup;
