@@ -1,6 +1,6 @@
 # The service in a small image: no shell, no package manager, nobody's root.
 
-FROM rust:1.95-slim-bookworm AS build
+FROM rust:1.95.0-slim-bookworm AS build
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # Compilers and make, for SQLite, TLS and the Kafka client, which are built from source.
 # hadolint ignore=DL3008
@@ -24,17 +24,17 @@ RUN for crate in . engine domain store metrics actors web tests/models tests/sup
     done \
     && mkdir -p benches tests/service tests/chaos \
     && echo 'fn main() {}' | tee src/main.rs benches/{database,http,imports,process}.rs tests/{service,chaos}/main.rs >/dev/null \
-    && cargo build --release --locked --bin safire \
+    && cargo build --profile dist --locked --bin safire \
     && find . -path ./target -prune -o -name '*.rs' -exec rm {} +
 
 COPY . .
 # What was built from the empty sources is older than the real ones, whatever their times say.
 RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
-    && cargo build --release --locked --bin safire \
+    && cargo build --profile dist --locked --bin safire \
     && mkdir -p /data
 
 FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /src/target/release/safire /usr/local/bin/safire
+COPY --from=build /src/target/dist/safire /usr/local/bin/safire
 # A volume that is made here belongs to the user that writes to it.
 COPY --from=build --chown=65532:65532 /data /var/lib/safire
 ENV SAFIRE_DATA_DIR=/var/lib/safire \

@@ -60,6 +60,7 @@ async fn left(rows: &mut Connection) -> (f64, f64) {
 }
 
 #[test]
+#[ignore = "needs PostgreSQL: run ./test"]
 fn a_lease_is_renewed_when_every_connection_and_every_worker_is_busy() {
     let service = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let witness = runtime::Builder::new_current_thread().enable_all().build().unwrap();

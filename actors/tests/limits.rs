@@ -34,6 +34,7 @@ async fn connection() -> MultiplexedConnection {
 }
 
 #[tokio::test]
+#[ignore = "needs Redis: run ./test"]
 async fn redis_decides_like_the_process_alone() {
     let rule = rule(5, Duration::from_secs(60));
     let (shared, alone) = (store(), RateLimit::new(rule, None));
@@ -50,6 +51,7 @@ async fn redis_decides_like_the_process_alone() {
 }
 
 #[tokio::test]
+#[ignore = "needs Redis: run ./test"]
 async fn what_costs_more_takes_more_in_redis_as_in_the_process_alone() {
     let rule = rule(100, Duration::from_secs(3600));
     let (shared, alone, subject) =
@@ -63,6 +65,7 @@ async fn what_costs_more_takes_more_in_redis_as_in_the_process_alone() {
 }
 
 #[tokio::test]
+#[ignore = "needs Redis: run ./test"]
 async fn one_more_is_allowed_after_the_wait_that_was_told() {
     let rule = rule(3, Duration::from_secs(6));
     let (store, subject) = (store(), somebody());
@@ -78,6 +81,7 @@ async fn one_more_is_allowed_after_the_wait_that_was_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn replicas_that_ask_at_once_share_one_count() {
     let rule = rule(10, Duration::from_secs(3600));
     let replicas: Vec<_> = (0..4).map(|_| RateLimit::new(rule, Some(Shared::new(store())))).collect();
@@ -91,6 +95,7 @@ async fn replicas_that_ask_at_once_share_one_count() {
 }
 
 #[tokio::test]
+#[ignore = "needs Redis: run ./test"]
 async fn garbage_under_the_key_is_put_right() {
     let rule = rule(2, Duration::from_secs(60));
     let (store, subject) = (store(), somebody());

@@ -141,6 +141,7 @@ async fn pid(database: &Database) -> Result<i32, DatabaseError> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn overflow_connections_open_when_all_are_busy_and_close_when_idle() {
     let keep = Keep { overflow: 2, overflow_idle: Duration::from_millis(50), ..Keep::default() };
     let bench = Bench::start(2, keep).await;
@@ -157,6 +158,7 @@ async fn overflow_connections_open_when_all_are_busy_and_close_when_idle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn under_little_load_few_connections_are_open() {
     let bench = Bench::start(20, Keep::default()).await;
     for _ in 0..100 {
@@ -167,6 +169,7 @@ async fn under_little_load_few_connections_are_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_connection_of_age_is_replaced() {
     let bench = Bench::start(1, Keep { overflow: 0, recycle: Duration::from_millis(50), ..Keep::default() }).await;
     let first = bench.pid().await.unwrap();
@@ -179,6 +182,7 @@ async fn a_connection_of_age_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_connection_that_died_while_idle_is_replaced_and_nobody_notices() {
     let bench = Bench::start(1, Keep { overflow: 0, test_after: Duration::ZERO, ..Keep::default() }).await;
     for _ in 0..5 {
@@ -190,6 +194,7 @@ async fn a_connection_that_died_while_idle_is_replaced_and_nobody_notices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn when_one_connection_breaks_under_a_job_the_others_are_tested_first() {
     let bench = Bench::start(3, Keep { overflow: 0, test_after: HOUR, ..Keep::default() }).await;
     let all = async || -> Vec<_> {
@@ -214,6 +219,7 @@ async fn when_one_connection_breaks_under_a_job_the_others_are_tested_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_statement_that_takes_too_long_or_fails_does_not_cost_the_connection() {
     let bench = Bench::start(1, Keep { overflow: 0, ..Keep::default() }).await;
     let pid = bench.pid().await.unwrap();
@@ -234,6 +240,7 @@ async fn a_statement_that_takes_too_long_or_fails_does_not_cost_the_connection()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_job_that_panics_costs_its_connection_and_nothing_else() {
     let bench = Bench::start(1, Keep { overflow: 0, ..Keep::default() }).await;
     let failed = bench.database.write::<(), _>(|_| Box::pin(async { panic!("a defect") })).await;
@@ -243,6 +250,7 @@ async fn a_job_that_panics_costs_its_connection_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_job_whose_caller_gave_up_is_not_run() {
     let bench = Bench::start(1, Keep { overflow: 0, ..Keep::default() }).await;
     let held = bench.hold(1);
@@ -268,6 +276,7 @@ async fn a_job_whose_caller_gave_up_is_not_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn nobody_waits_longer_for_a_connection_than_the_acquire_timeout() {
     let keep = Keep { overflow: 0, ..Keep::default() };
     let bench = Bench::with(1, keep, |settings| settings.acquire_timeout = Duration::from_millis(200)).await;
@@ -309,6 +318,7 @@ fn two_users() -> [Subject; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_users_storm_does_not_hold_up_anothers_single_job() {
     let bench = Bench::start(1, Keep { overflow: 0, ..Keep::default() }).await;
     let askers = Askers { bench: &bench, served: Arc::default() };
@@ -330,6 +340,7 @@ async fn a_users_storm_does_not_hold_up_anothers_single_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn one_user_does_not_take_all_places_of_the_queue() {
     let keep = Keep { overflow: 0, ..Keep::default() };
     let bench = Bench::with(1, keep, |settings| settings.queue = 39).await;

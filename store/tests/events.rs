@@ -266,6 +266,7 @@ on_both_engines! {
 }
 
 #[tokio::test]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_transaction_that_still_runs_holds_back_what_comes_after_it() {
     let database = TestDatabase::postgres().await;
     let mut c = database.prepared().await;

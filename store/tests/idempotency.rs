@@ -98,6 +98,7 @@ on_both_engines! {
 
 /// Only PostgreSQL has writers at the same time.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_request_that_another_process_is_doing_is_in_progress() {
     let database = TestDatabase::postgres().await;
     let mut c = database.prepared().await;

@@ -102,6 +102,7 @@ async fn clients_that_drip_are_closed_and_hold_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn clients_that_leave_take_nothing_with_them() {
     let world = World::on_postgres("leavers");
     let place = world.place(&[]);
@@ -194,6 +195,7 @@ async fn requests_whose_replies_are_lost_are_done_once_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn requests_whose_replies_are_lost_are_done_once_on_postgres() {
     loses_replies(World::on_postgres("lost-replies-postgres")).await;
 }

@@ -74,6 +74,7 @@ async fn a_stop_resets_no_accepted_request_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_stop_resets_no_accepted_request_on_postgres() {
     stops_in_order(World::on_postgres("drain-postgres")).await;
 }

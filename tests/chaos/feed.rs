@@ -336,6 +336,7 @@ async fn kills_while_messages_come_and_go_lose_and_repeat_nothing_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn kills_while_messages_come_and_go_lose_and_repeat_nothing_on_postgres() {
     // Each costs the 15 s for which the dead one may publish.
     survives_kills(World::on_postgres("feed-postgres"), dose(1, 12)).await;

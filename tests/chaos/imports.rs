@@ -129,6 +129,7 @@ async fn kills_during_an_import_make_every_row_once_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn kills_during_an_import_make_every_row_once_on_postgres() {
     survives_kills(World::on_postgres("imports-postgres"), dose(4, 50), dose(2_000, 20_000)).await;
 }

@@ -67,6 +67,7 @@ async fn kills_at_random_points_lose_nothing_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn kills_at_random_points_lose_nothing_on_postgres() {
     survives_kills(World::on_postgres("kills-postgres"), dose(15, 1000), dose(300, 4000)).await;
 }

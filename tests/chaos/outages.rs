@@ -25,6 +25,7 @@ fn assert_unharmed(server: &mut Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn restarts_of_postgres_lose_nothing_and_restart_no_actor() {
     let world = World::on_postgres("restarts");
     let place = world.place(&[]);
@@ -137,11 +138,13 @@ async fn is_away(name: &'static str, leave: fn(&World), come_back: fn(&World)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn while_postgres_is_away_every_answer_comes_within_two_seconds() {
     is_away("away", |world| world.postgres().stop(Ending::Fast), |world| world.postgres().resume()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn while_postgres_is_silent_every_answer_comes_within_two_seconds() {
     is_away("silent", |world| world.postgres().freeze(), |world| world.postgres().thaw()).await;
 }

@@ -110,6 +110,7 @@ async fn shrinks(server: &Server, to: u64) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn ten_times_the_load_is_refused_and_the_work_goes_on() {
     let world = World::on_postgres("overload");
     let place = world.place(&[("SAFIRE_CALCULATIONS__THREADS", "1"), ("SAFIRE_CALCULATIONS__QUEUE", "64")]);

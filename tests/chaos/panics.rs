@@ -138,6 +138,7 @@ async fn panics_of_actors_cost_the_requests_that_meet_them_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn panics_of_actors_cost_the_requests_that_meet_them_on_postgres() {
     panics(World::on_postgres("panics-postgres")).await;
 }

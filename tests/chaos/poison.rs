@@ -210,6 +210,7 @@ async fn poisoned_calculations_hold_up_nobody_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn poisoned_calculations_hold_up_nobody_on_postgres() {
     poisoned_calculations(World::on_postgres("poison-postgres")).await;
 }

@@ -15,6 +15,7 @@ use crate::{
 const CONNECTIONS: usize = 30;
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn thirty_slow_queries_cost_others_two_seconds_and_no_connection() {
     let world = World::on_postgres("slow-queries");
     let place = world.place(&[]);

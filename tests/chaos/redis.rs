@@ -111,6 +111,7 @@ async fn writes_and_reads(admin: Hand, stop: Arc<AtomicBool>) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL and Redis: run ./test"]
 async fn whatever_becomes_of_redis_no_request_fails_and_no_read_is_stale() {
     let mut world = World::on_postgres("redis").with_redis();
     let place = world.place(&[]);

@@ -46,6 +46,7 @@ async fn end(servers: Vec<Server>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn replicas_that_are_paused_for_longer_than_their_lease_commit_nothing_late() {
     let mut world = World::on_postgres("pauses");
     world.patience = Duration::from_secs(1);
@@ -88,6 +89,7 @@ async fn replicas_that_are_paused_for_longer_than_their_lease_commit_nothing_lat
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_replica_that_is_cut_off_from_the_database_commits_nothing_late_and_recovers() {
     let world = World::on_postgres("partitions");
     let server = world.postgres().port();
@@ -127,6 +129,7 @@ async fn a_replica_that_is_cut_off_from_the_database_commits_nothing_late_and_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn three_replicas_of_which_one_after_the_other_is_killed_lose_nothing() {
     let mut world = World::on_postgres("three-replicas");
     world.patience = Duration::from_secs(2);
@@ -155,6 +158,7 @@ async fn three_replicas_of_which_one_after_the_other_is_killed_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn many_who_ask_two_replicas_for_the_same_get_one_run_or_a_conflict() {
     let world = World::on_postgres("same");
     let (places, servers) = together(&world, 2, &[LEASE]).await;
@@ -200,6 +204,7 @@ async fn many_who_ask_two_replicas_for_the_same_get_one_run_or_a_conflict() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn what_one_replica_hands_back_another_takes_up_at_once() {
     let world = World::on_postgres("handed-back");
     // A lease and a look that are far longer than the test.

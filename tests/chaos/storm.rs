@@ -108,6 +108,7 @@ async fn a_storm_of_one_user_starves_no_other_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_storm_of_one_user_starves_no_other_on_postgres() {
     storm(World::on_postgres("storm-postgres"), true).await;
 }
@@ -118,6 +119,7 @@ async fn a_storm_without_limits_starves_no_other_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_storm_without_limits_starves_no_other_on_postgres() {
     storm(World::on_postgres("unlimited-postgres"), false).await;
 }

@@ -295,6 +295,7 @@ on_both_engines! {
         app.stop().await;
     }
 
+    needs "needs Python: run ./test"
     async fn a_client_that_polls_for_a_status_sees_its_calculation_end(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let ana = app.register().await;

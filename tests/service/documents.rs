@@ -1,6 +1,6 @@
 //! The documents: their tables are tables, their list of codes is the service's own, and their examples run.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path, process::Command};
 
 use safire_test_support::{TestDatabase, on_both_engines};
 
@@ -9,7 +9,7 @@ use crate::{
     contract::codes,
     description::document,
     examples,
-    markdown::{Document, documents, files, tables, words},
+    markdown::{Document, ROOT, documents, files, tables, words},
 };
 
 /// Everything that people read.
@@ -57,6 +57,43 @@ fn the_table_of_codes_is_that_of_the_service() {
     );
 }
 
+/// The name that a heading has in a link: small letters, with hyphens for spaces, without marks.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase().replace(' ', "-");
+    kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+}
+
+#[test]
+fn every_link_of_the_documents_leads_somewhere() {
+    let mut broken = Vec::new();
+    let mut found = 0;
+    for document in documents(&ALL) {
+        let directory = Path::new(&document.name).parent().expect("a directory");
+        for (line, text) in document.prose() {
+            for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                if link.contains("://") {
+                    continue;
+                }
+                found += 1;
+                let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+                let target =
+                    if path.is_empty() { document.name.clone() } else { directory.join(path).display().to_string() };
+                let place = Path::new(ROOT).join(&target);
+                let has_heading = heading.is_empty()
+                    || Document::of(&target)
+                        .prose()
+                        .iter()
+                        .any(|(_, line)| line.starts_with('#') && anchor(line.trim_start_matches('#')) == heading);
+                if !place.exists() || !has_heading {
+                    broken.push(format!("{}:{line}: {link}", document.name));
+                }
+            }
+        }
+    }
+    assert!(found > 50, "only {found} links were found");
+    assert!(broken.is_empty(), "{broken:?}");
+}
+
 /// A new database on the same engine.
 async fn another(database: &TestDatabase) -> TestDatabase {
     match database.url().starts_with("sqlite") {
@@ -94,6 +131,7 @@ fn every_code_that_the_routes_name_is_described() {
 }
 
 on_both_engines! {
+    needs "needs curl and jq: run ./test"
     async fn every_example_of_the_documents_runs_and_answers_as_it_is_written(database: &TestDatabase) {
         let mut wrong = Vec::new();
         for document in documents(&["docs"]).into_iter().chain([Document::of("README.md")]) {
@@ -104,5 +142,19 @@ on_both_engines! {
             app.drain().await;
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    }
+
+    needs "needs curl and jq: run ./test"
+    async fn the_walk_of_the_examples_comes_to_its_end(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let mut walk = Command::new("bash");
+        walk.arg(Path::new(ROOT).join("examples/walk.sh")).env("SAFIRE_URL", format!("http://{}", app.service().address()));
+        let walked = tokio::task::spawn_blocking(move || walk.output().expect("bash runs")).await.unwrap();
+        let (told, errors) = (String::from_utf8_lossy(&walked.stdout), String::from_utf8_lossy(&walked.stderr));
+        assert!(walked.status.success() && errors.is_empty(), "{told}\n{errors}");
+        for part in ["\"state\":\"succeeded\",\"rows\":4,\"created\":4", "\"code\":\"inputs.invalid\"", "\"status\":\"found\""] {
+            assert!(told.contains(part), "no {part} in {told}");
+        }
+        app.stop().await;
     }
 }

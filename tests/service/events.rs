@@ -288,6 +288,7 @@ async fn two_replicas(database: &TestDatabase, redis: &TestRedis) -> (TestApp, T
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn replicas_tell_of_what_happens_at_the_other() {
     let (database, redis) = (TestDatabase::postgres().await, TestRedis::start());
     let (one, other) = two_replicas(&database, &redis).await;

@@ -204,6 +204,7 @@ on_both_engines! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn ten_thousand_prices_are_absorbed_and_their_rate_is_told() {
     let database = TestDatabase::postgres().await;
     let kafka = TestKafka::mock();

@@ -86,6 +86,7 @@ pub fn sheet(workbook: Vec<u8>, name: &str) -> Vec<Vec<String>> {
 }
 
 on_both_engines! {
+    needs "needs Python: run ./test"
     async fn a_workbook_recomputes_cost_and_value_and_follows_its_inputs(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let ana = app.register().await;
@@ -103,6 +104,7 @@ on_both_engines! {
         app.stop().await;
     }
 
+    needs "needs Python: run ./test"
     async fn a_workbook_follows_loans_losses_start_up_and_escalation(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let ana = app.register().await;

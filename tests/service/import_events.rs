@@ -151,6 +151,7 @@ on_both_engines! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn progress_of_an_import_is_told_at_other_replicas() {
     let (database, redis) = (TestDatabase::postgres().await, TestRedis::start());
     let start = async || {

@@ -255,6 +255,7 @@ on_both_engines! {
         app.stop().await;
     }
 
+    needs "needs Redis: run ./test"
     async fn redis_frozen_and_killed_under_load_fails_no_request_and_limits_go_on(database: &TestDatabase) {
         let mut redis = TestRedis::start();
         let limits = Limits { register_per_hour: 1, requests_per_minute: 1_000_000, ..Limits::OFF };
@@ -312,6 +313,7 @@ async fn count_until_refused(mut ask: impl AsyncFnMut() -> Answer) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn two_services_on_one_redis_share_the_counts() {
     let database = &TestDatabase::postgres().await;
     let redis = TestRedis::start();

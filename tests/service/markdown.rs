@@ -69,9 +69,14 @@ impl Document {
         lines.take_while(|(_, line)| line.split(' ').next() != Some(rank)).collect()
     }
 
+    /// The lines outside the fenced blocks.
+    pub fn prose(&self) -> Vec<Line<'_>> {
+        self.parts().1
+    }
+
     /// All tables, or the line that breaks one.
     pub fn tables(&self) -> Result<Vec<Vec<Row>>, usize> {
-        tables(&self.parts().1)
+        tables(&self.prose())
     }
 
     fn parts(&self) -> (Vec<Block>, Vec<Line<'_>>) {

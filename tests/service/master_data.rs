@@ -286,6 +286,7 @@ on_both_engines! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: run ./test"]
 async fn a_change_through_one_replica_is_seen_through_the_other() {
     let database = &TestDatabase::postgres().await;
     let redis = TestRedis::start();

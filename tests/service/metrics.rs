@@ -45,6 +45,7 @@ fn lint(metrics: &str) {
 }
 
 on_both_engines! {
+    needs "needs Prometheus: run ./test"
     async fn every_series_is_there_from_the_start_and_stays_the_same_under_use(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let at_first = scrape(&app).await;

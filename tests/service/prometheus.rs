@@ -106,6 +106,7 @@ fn promtool(arguments: &[&str]) {
 }
 
 #[test]
+#[ignore = "needs Prometheus: run ./test"]
 fn alerts_are_well_formed_and_each_fires_and_clears() {
     promtool(&["check", "config", "prometheus.yml"]);
     promtool(&["test", "rules", "tests/alerts.yml"]);
@@ -133,6 +134,7 @@ async fn use_it(ana: &Client, scenario: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Prometheus: run ./test"]
 async fn when_redis_dies_its_alert_fires_and_clears_and_dashboards_have_answers() {
     let mut redis = TestRedis::start();
     let database = TestDatabase::sqlite();

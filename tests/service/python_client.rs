@@ -14,6 +14,7 @@ const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json")
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/use_client.py");
 
 on_both_engines! {
+    needs "needs Python: run ./test"
     async fn a_generated_client_signs_in_calculates_and_reads_a_typed_result(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let base = format!("http://{}", app.service().address());

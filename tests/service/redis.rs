@@ -27,6 +27,7 @@ async fn reaches(nobody: &Client, status: &str) {
 }
 
 on_both_engines! {
+    needs "needs Redis: run ./test"
     async fn redis_killed_frozen_and_flushed_shows_as_degraded_and_fails_no_request(database: &TestDatabase) {
         let mut redis = TestRedis::start();
         let app = with_redis(database, &redis).await;
@@ -54,6 +55,7 @@ on_both_engines! {
         app.stop().await;
     }
 
+    needs "needs Redis: run ./test"
     async fn health_and_the_caches_figures_show_redis(database: &TestDatabase) {
         let redis = TestRedis::start();
         let app = with_redis(database, &redis).await;
@@ -77,6 +79,7 @@ on_both_engines! {
         app.stop().await;
     }
 
+    needs "needs Redis: run ./test"
     async fn administrators_make_the_cache_forget_the_dict_of_users(database: &TestDatabase) {
         let redis = TestRedis::start();
         let app = with_redis(database, &redis).await;

@@ -56,6 +56,7 @@ async fn conforms(base: String, who: &str, client: Client) {
 }
 
 on_both_engines! {
+    needs "needs Python: run ./test"
     async fn every_answer_is_what_the_description_says(database: &TestDatabase) {
         let redis = database.url().starts_with("postgres").then(TestRedis::start);
         let app = TestApp::with(database, |config, parts| {

@@ -71,6 +71,7 @@ impl Page {
 }
 
 on_both_engines! {
+    needs "needs Node: run ./test"
     async fn a_page_hears_what_server_sent_events_tell_over_any_transport(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let ana = app.register().await;
@@ -112,10 +113,13 @@ on_both_engines! {
             let run = id(&ana.post(&format!("/scenarios/{scenario}/calculate"), long).await.is(202));
             assert_eq!(page.hears_of("progress_update").await["operation_id"], json!(run));
             ana.delete(&format!("/scenarios/{scenario}/runs/{run}")).await.is(200);
+            // Told before the next streams open, which are told what happens from then on.
+            assert_eq!(page.hears_of("operation_complete").await["operation_id"], json!(run));
         }
         app.stop().await;
     }
 
+    needs "needs Node: run ./test"
     async fn a_page_asks_for_less_and_goes_on_where_it_was(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let ana = app.register().await;
@@ -145,6 +149,7 @@ on_both_engines! {
         app.stop().await;
     }
 
+    needs "needs Node: run ./test"
     async fn strangers_hear_nothing_and_nobody_has_more_streams_than_others(database: &TestDatabase) {
         let listed = "https://app.example.com";
         let app = TestApp::with(database, |config, _| config.http.cors_origins = vec![listed.into()]).await;
@@ -210,6 +215,7 @@ on_both_engines! {
         app.stop().await;
     }
 
+    needs "needs Node: run ./test"
     async fn a_page_is_told_of_the_end_of_its_session_and_comes_again_after_a_stop(database: &TestDatabase) {
         let app = TestApp::with(database, |config, _| config.shutdown.drain_s = PATIENCE.as_secs()).await;
         let ana = app.register().await;

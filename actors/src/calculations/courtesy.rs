@@ -156,7 +156,8 @@ mod tests {
         let rested = guest.rest();
         gone.join().unwrap();
         assert!(rested < patience && !guest.is_wanted_to_rest());
-        assert!(guest.left < patience && guest.left >= patience.saturating_sub(rested));
+        // Whoever waited may have been gone before it rested at all.
+        assert!(guest.left <= patience && guest.left >= patience.saturating_sub(rested));
     }
 
     #[test]

@@ -20,6 +20,7 @@ macro_rules! on_both_backends {
             }
 
             #[tokio::test(flavor = "multi_thread")]
+            #[ignore = "needs Redis: run ./test"]
             async fn on_redis() {
                 let redis = TestRedis::start();
                 run(&Replica::on(&redis.url()).await).await;

@@ -39,6 +39,7 @@ async fn finish((stop, readers): (Arc<AtomicU32>, Vec<tokio::task::JoinHandle<u3
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn no_read_fails_or_waits_while_redis_is_frozen_killed_restarted_and_flushed() {
     let mut redis = TestRedis::start();
     let replica = Arc::new(Replica::on(&redis.url()).await);
@@ -64,6 +65,7 @@ async fn no_read_fails_or_waits_while_redis_is_frozen_killed_restarted_and_flush
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn a_redis_that_is_not_there_costs_nothing() {
     let url = {
         let redis = TestRedis::start();
@@ -94,6 +96,7 @@ async fn a_redis_that_accepts_and_never_answers_slows_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn what_this_process_replaced_during_an_outage_is_not_read_when_redis_is_back() {
     for outage in ["frozen", "cut off"] {
         let redis = TestRedis::start();
@@ -121,6 +124,7 @@ async fn what_this_process_replaced_during_an_outage_is_not_read_when_redis_is_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn what_redis_could_not_be_told_outlives_the_actor() {
     let redis = TestRedis::start();
     let replica = Replica::on(&redis.url()).await;
@@ -142,6 +146,7 @@ async fn what_redis_could_not_be_told_outlives_the_actor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn a_server_that_does_not_speak_tls_is_away_and_the_cache_works() {
     let redis = TestRedis::start();
     let replica = Replica::toward(&redis.url().replace("redis:", "rediss:"), LOCAL_TTL).await;
@@ -153,6 +158,7 @@ async fn a_server_that_does_not_speak_tls_is_away_and_the_cache_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn garbage_in_redis_is_a_miss_and_is_replaced() {
     let redis = TestRedis::start();
     let garbage = [
@@ -179,6 +185,7 @@ async fn garbage_in_redis_is_a_miss_and_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn a_dict_of_the_wrong_type_or_torn_is_a_miss_and_is_replaced() {
     let redis = TestRedis::start();
     let names = dict(&[("u-1", "Ana")]);

@@ -5,6 +5,7 @@ use safire_test_support::TestRedis;
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn what_one_replica_loaded_another_reads_from_redis() {
     let redis = TestRedis::start();
     let (one, other) = (Replica::on(&redis.url()).await, Replica::on(&redis.url()).await);
@@ -16,6 +17,7 @@ async fn what_one_replica_loaded_another_reads_from_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn a_herd_on_a_key_that_only_redis_has_reads_it_once() {
     let redis = TestRedis::start();
     let (one, other) = (Replica::on(&redis.url()).await, Replica::on(&redis.url()).await);
@@ -30,6 +32,7 @@ async fn a_herd_on_a_key_that_only_redis_has_reads_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn an_invalidation_on_one_replica_reaches_the_memory_of_the_others() {
     let redis = TestRedis::start();
     let (one, other) = (Replica::on(&redis.url()).await, Replica::on(&redis.url()).await);
@@ -49,6 +52,7 @@ async fn an_invalidation_on_one_replica_reaches_the_memory_of_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn a_lost_announcement_is_made_up_for_by_the_short_life_in_memory() {
     let redis = TestRedis::start();
     let replica = Replica::toward(&redis.url(), Duration::from_millis(50)).await;
@@ -64,6 +68,7 @@ async fn a_lost_announcement_is_made_up_for_by_the_short_life_in_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn a_load_overtaken_by_another_replicas_invalidation_is_not_kept_in_redis() {
     let redis = TestRedis::start();
     let (one, other) = (Replica::on(&redis.url()).await, Replica::on(&redis.url()).await);
@@ -77,6 +82,7 @@ async fn a_load_overtaken_by_another_replicas_invalidation_is_not_kept_in_redis(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn a_load_overtaken_by_a_clearing_that_passed_its_lease_by_is_not_kept_in_redis() {
     let redis = TestRedis::start();
     let (one, other) = (Replica::on(&redis.url()).await, Replica::on(&redis.url()).await);
@@ -94,6 +100,7 @@ async fn a_load_overtaken_by_a_clearing_that_passed_its_lease_by_is_not_kept_in_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn a_dict_is_a_hash_in_redis_with_its_rendering_beside_it_and_both_end() {
     let redis = TestRedis::start();
     let replica = Replica::on(&redis.url()).await;
@@ -117,6 +124,7 @@ async fn a_dict_is_a_hash_in_redis_with_its_rendering_beside_it_and_both_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn clearing_leaves_what_is_not_the_caches() {
     let redis = TestRedis::start();
     let replica = Replica::on(&redis.url()).await;
@@ -128,6 +136,7 @@ async fn clearing_leaves_what_is_not_the_caches() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: run ./test"]
 async fn health_shows_redis_and_its_figures() {
     let redis = TestRedis::start();
     let replica = Replica::on(&redis.url()).await;
