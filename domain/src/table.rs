@@ -285,12 +285,7 @@ fn of_text(text: &str, decimal: Option<Decimal>) -> Result<(f64, String), String
 }
 
 fn fault(column: &str, pointer: &str, code: &str, message: &str) -> Fault {
-    Fault {
-        column: Some(short(column)),
-        pointer: pointer.to_owned(),
-        code: code.to_owned(),
-        message: message.to_owned(),
-    }
+    Fault::of(Some(short(column)), pointer.to_owned(), code, message)
 }
 
 fn short(text: &str) -> String {

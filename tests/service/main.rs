@@ -32,6 +32,7 @@ mod faults;
 mod feed;
 mod files;
 mod health;
+mod hostile_files;
 mod import_events;
 mod imports;
 mod injection;

@@ -23,7 +23,7 @@ use std::{
 use chrono::TimeDelta;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use rand::RngExt;
-use safire_domain::OperationId;
+use safire_domain::{OperationId, UserId};
 use safire_store::operations::{self, Claim, Grip};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -35,9 +35,11 @@ use crate::{
     database::Database,
     events::Events,
     heartbeat::{BEATS, Hold},
+    limits::Subject,
     ongoing::Ongoing,
     origin::Origin,
     scenarios::{Scenarios, lease},
+    shares::{Share, Shares},
     slot::{Places, Reply, Slot, Unavailable},
     supervisor::Child,
 };
@@ -70,6 +72,7 @@ pub struct Imports {
     slot: Slot<Message>,
     limits: Limits,
     readers: Arc<Semaphore>,
+    shares: Shares,
     at_once: usize,
     running: Ongoing,
 }
@@ -103,7 +106,8 @@ impl Imports {
         });
         let Settings { rows, unpacked, directory, .. } = settings.clone();
         let limits = Limits { rows, unpacked, directory };
-        (Self { slot, limits, readers: Arc::new(Semaphore::new(at_once)), at_once, running }, child)
+        let (readers, shares) = (Arc::new(Semaphore::new(at_once)), Shares::of(at_once));
+        (Self { slot, limits, readers, shares, at_once, running }, child)
     }
 
     /// Imports that this process works on.
@@ -122,10 +126,12 @@ impl Imports {
         tempfile::tempfile_in(&self.limits.directory)
     }
 
-    /// A turn to send and read a file; there are only so many at once.
-    pub fn turn(&self) -> Result<Turn, Unavailable> {
+    /// A turn to send and read a file; there are only so many at once, and one user leaves a place to others.
+    pub fn turn(&self, user: UserId) -> Result<Turn, Unavailable> {
         let permit = Arc::clone(&self.readers).try_acquire_owned();
-        permit.map(|permit| Turn { limits: self.limits.clone(), _permit: permit }).map_err(|_| self.slot.full())
+        let taken = permit.ok().zip(self.shares.take(Subject::User(user)));
+        let (permit, share) = taken.ok_or_else(|| self.slot.full())?;
+        Ok(Turn { limits: self.limits.clone(), _place: (permit, share) })
     }
 
     /// Says that there may be something to take up.
@@ -160,7 +166,7 @@ const STOPPING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Turn {
     limits: Limits,
-    _permit: tokio::sync::OwnedSemaphorePermit,
+    _place: (tokio::sync::OwnedSemaphorePermit, Share),
 }
 
 impl Turn {

@@ -328,6 +328,6 @@ impl Looking {
     fn fault(&self, violation: Violation) -> Fault {
         let Violation { pointer, code, message, .. } = violation;
         let column = column_of(&self.columns, &pointer).map(str::to_owned);
-        Fault { column, pointer, code: code.to_owned(), message }
+        Fault::of(column, pointer, code, &message)
     }
 }

@@ -175,6 +175,19 @@ pub struct Fault {
     pub message: String,
 }
 
+impl Fault {
+    /// A fault that can be stored and shown: a NUL, which PostgreSQL has in no text, becomes a replacement character.
+    pub fn of(column: Option<String>, pointer: String, code: &str, message: &str) -> Self {
+        let storable = |text: String| text.replace('\0', "\u{fffd}");
+        Self {
+            column: column.map(storable),
+            pointer: storable(pointer),
+            code: code.to_owned(),
+            message: storable(message.to_owned()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,7 +32,7 @@ use crate::{
     extract::{Id, Query},
     idempotency::{RequestKey, made},
     problem::FieldError,
-    upload::{self, Upload, not_stored},
+    upload::{self, Intake, Upload, not_stored},
 };
 
 /// The route whose requests take longer than others'.
@@ -102,7 +102,7 @@ async fn import(
         return Err(not_a_form());
     }
     body::is_plain(&parts.headers)?;
-    let ready = async { may_import(&app, caller, project).await.and_then(|()| Ok(app.imports.turn()?)) };
+    let ready = async { may_import(&app, caller, project).await.and_then(|()| Ok(app.imports.turn(caller.user)?)) };
     let turn = match ready.await {
         Ok(turn) => turn,
         Err(refused) => {
@@ -110,12 +110,13 @@ async fn import(
             return Err(refused);
         }
     };
-    let form =
-        Multipart::from_request(Request::from_parts(parts.clone(), raw), &app).await.map_err(|_| not_a_form())?;
+    let intake = Intake::default();
+    let form = Request::from_parts(parts.clone(), intake.body(raw));
+    let form = Multipart::from_request(form, &app).await.map_err(|_| not_a_form())?;
     let blank = app.imports.blank().map_err(not_stored)?;
     let settings = &app.settings;
     let Upload { file, name, digest } =
-        upload::receive(form, blank, settings.import_limit, settings.import_timeout).await?;
+        upload::receive(form, &intake, blank, settings.import_limit, settings.import_timeout).await?;
     let key = RequestKey::of(&mut parts, &app, &digest).await?;
     let reading =
         turn.read(file, Dialect { decimal: query.decimal, separator: query.separator }).await.map_err(refused)?;
