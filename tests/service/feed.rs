@@ -138,6 +138,18 @@ pub async fn alerts_are_told(kafka: &TestKafka, database: &TestDatabase) {
     let ana = app.register().await;
     let mut ws = Ws::open(&ana, "/ws/alerts").await;
     ana.plant(1000.0).await;
+    // What no database can store is put aside, and what comes behind it is told.
+    let deep = format!("{{\"text\":\"x\",\"deep\":{}{}}}", "[".repeat(200), "]".repeat(200));
+    for poison in [
+        r#"{"text":"a\u0000b"}"#,
+        r#"{"text":"x","a\u0000b":1}"#,
+        r#"{"text":"x","deep":[{"in":["\u0000"]}]}"#,
+        r#"{"text":"x","large":1e999}"#,
+        r#"{"text":"\ud800"}"#,
+        &deep,
+    ] {
+        tell(kafka, "safire.alerts", poison).await;
+    }
     for n in 0..120 {
         tell(kafka, "safire.alerts", json!({ "severity": "warning", "text": format!("alert {n}") })).await;
     }

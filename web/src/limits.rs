@@ -43,7 +43,7 @@ pub struct Settings {
     pub refresh_per_minute: u32,
     /// Calculations that one user asks for.
     pub calculate_per_minute: u32,
-    /// Units of calculations that nothing is stored of, which one user asks for: see [`Charge`].
+    /// Units of calculations that nothing is stored of, which one user asks for: one a request, more for what takes longer.
     pub quick_per_minute: u32,
     /// Requests of one user, or of one address that no user was known at.
     pub requests_per_minute: u32,

@@ -170,10 +170,24 @@ fn read(message: &Received, known: &MasterData, now: Timestamp) -> Result<Conten
             if message.payload.len() > LARGEST_ALERT {
                 return Err(format!("an alert has at most {LARGEST_ALERT} bytes"));
             }
+            if body.iter().any(|(key, value)| has_nul(key, value)) {
+                return Err("an alert has no NUL in its texts: a database has none either".into());
+            }
             Ok(Content::Alert { id: AlertId::new(now).uuid(), body })
         }
         other => Err(format!("{other} is no topic that is read")),
     }
+}
+
+/// Whether a text in a value, or its name, has a NUL: PostgreSQL stores none, and would refuse it for ever.
+fn has_nul(key: &str, value: &Value) -> bool {
+    key.contains('\0')
+        || match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(entries) => entries.iter().any(|entry| has_nul("", entry)),
+            Value::Object(fields) => fields.iter().any(|(key, value)| has_nul(key, value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
 }
 
 /// Larger alerts would fill what is kept for those who watch.
