@@ -170,7 +170,7 @@ on_both_engines! {
             }
         }
         let told = ["allow", "content-disposition", "etag", "location", "preference-applied", "ratelimit",
-            "ratelimit-policy", "x-request-id"];
+            "ratelimit-policy", "x-content-type-options", "x-request-id"];
         assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), told);
         app.stop().await;
     }
@@ -206,6 +206,36 @@ on_both_engines! {
         let answer = named.send().await.unwrap();
         assert_eq!(answer.status(), 200);
         assert!(!["one", "two"].contains(&header(&answer, "x-request-id").unwrap()));
+        app.stop().await;
+    }
+
+    async fn answers_with_secrets_are_kept_nowhere_and_no_answer_is_taken_for_another_kind(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let ana = Caller::of(&app).await;
+        let credentials = json!({ "email": "ana@example.com", "password": "a long password" });
+        for (path, body, status) in [
+            ("/auth/login", credentials.clone(), 200),
+            ("/auth/login", json!({ "email": "ana@example.com", "password": "a wrong password" }), 401),
+            ("/auth/keys", json!({ "name": "a key" }), 201),
+            ("/auth/refresh", json!({ "refresh_token": "nonsense" }), 401),
+            ("/events/ticket", json!({}), 201),
+        ] {
+            let answer = ana.request(Method::POST, path).json(&body).send().await.unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+            assert_eq!(header(&answer, "cache-control"), Some("no-store"), "{path}");
+            assert_eq!(header(&answer, "x-content-type-options"), Some("nosniff"));
+        }
+        let open = ana.request(Method::GET, "/projects").send().await.unwrap();
+        assert_eq!((header(&open, "cache-control"), header(&open, "x-content-type-options")), (None, Some("nosniff")));
+        let docs = ana.http.get(format!("{}/docs/", ana.base.trim_end_matches("/api/v1"))).send().await.unwrap();
+        let policy = header(&docs, "content-security-policy").unwrap();
+        for part in ["default-src 'self'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(part), "{policy}");
+        }
+        assert_eq!(header(&docs, "x-content-type-options"), Some("nosniff"));
+        // Nothing on the page would be refused by it: no script stands in the page itself.
+        let page = docs.text().await.unwrap();
+        assert!(page.split("<script").skip(1).all(|script| script.trim_start().starts_with("src=")), "{page}");
         app.stop().await;
     }
 

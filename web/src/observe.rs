@@ -16,7 +16,7 @@ use axum::{
 use futures::{FutureExt, future::BoxFuture};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, LOCATION},
+    header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS},
 };
 use safire_actors::Origin;
 use safire_domain::trace::{SpanId, TraceId, Traceparent};
@@ -129,6 +129,10 @@ async fn observed(app: &App, request: Request, answer: impl AsyncFnOnce(Request)
             app.pace.note(begun, took);
         }
         below(&app.settings.base_path, response.headers_mut());
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if matched.is_some_and(is_secret) {
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
@@ -153,6 +157,12 @@ fn below(base: &str, headers: &mut HeaderMap) {
     if let Some(Ok(location)) = location.filter(|_| !base.is_empty()).map(|at| format!("{base}{at}").parse()) {
         headers.insert(LOCATION, location);
     }
+}
+
+/// Whether the answers of a route have tokens, keys or tickets, which no cache may keep.
+fn is_secret(route: &str) -> bool {
+    let route = route.strip_prefix(API).unwrap_or_default();
+    route.starts_with("/auth/") || route == "/events/ticket"
 }
 
 fn is_health_check(request: &Request) -> bool {

@@ -47,7 +47,7 @@ use std::time::Duration;
 use axum::Router;
 use http::{
     HeaderName, HeaderValue, Method, StatusCode,
-    header::{ALLOW, AUTHORIZATION, CONTENT_DISPOSITION},
+    header::{ALLOW, AUTHORIZATION, CONTENT_DISPOSITION, X_CONTENT_TYPE_OPTIONS},
 };
 use safire_domain::event::{EventMessage, ProgressMessage, ResetMessage};
 use safire_metrics::Operation;
@@ -162,7 +162,7 @@ pub fn operations() -> Vec<Operation> {
 /// The headers that a page may read beside those that every page may: all that the service's answers have.
 fn exposed() -> impl Iterator<Item = HeaderName> {
     let described = document::headers::of_answers().filter_map(|name| name.parse().ok());
-    described.chain([ALLOW, CONTENT_DISPOSITION])
+    described.chain([ALLOW, CONTENT_DISPOSITION, X_CONTENT_TYPE_OPTIONS])
 }
 
 /// What pages of other origins may do: nothing, unless their origin is listed.
