@@ -205,8 +205,9 @@ on_both_engines! {
         }
         assert_eq!(last.status(), 400, "{}", last.text().await.unwrap());
         assert!(begun.elapsed() < Duration::from_secs(5) + BUSY, "{:?}", begun.elapsed());
-        let large = http.post(format!("{at}&sid=x")).body("4".repeat(100_000)).send().await.unwrap();
-        assert!(large.status().is_client_error());
+        // By a connection of its own, which ends: what is too large is not read to its end.
+        let large = reqwest::Client::new().post(format!("{at}&sid=x")).body("4".repeat(100_000)).send().await;
+        assert!(large.is_err() || large.is_ok_and(|answer| answer.status().is_client_error()));
         let mut statuses = Vec::new();
         for _ in 0..4 {
             statuses.push(open().await.status().as_u16());
