@@ -44,7 +44,7 @@ pub(crate) async fn read_json(headers: &HeaderMap, body: RawBody, app: &App) -> 
 
 /// The body, if it is sent as JSON.
 fn json(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Problem> {
-    is_plain(headers)?;
+    must_be_plain(headers)?;
     if media_type(headers).eq_ignore_ascii_case("application/json") {
         Ok(body)
     } else {
@@ -65,7 +65,7 @@ pub(crate) fn not(what: &str, kind: &str) -> Problem {
 }
 
 /// Refuses a body that is compressed: what it unpacks to would be bounded by nothing.
-pub(crate) fn is_plain(headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn must_be_plain(headers: &HeaderMap) -> Result<(), Problem> {
     let coded = headers
         .get_all(header::CONTENT_ENCODING)
         .iter()

@@ -21,7 +21,7 @@ use axum::{
     },
 };
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::{StreamExt, stream};
 use http::StatusCode;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -48,13 +48,16 @@ const BESIDE_FILE: usize = 1 << 20;
 const LEAST: usize = 32 << 10;
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// What a form has come to, as it is taken apart.
+/// A form as it comes, watched.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Intake {
+pub(crate) struct Intake(Arc<Came>);
+
+#[derive(Debug, Default)]
+struct Came {
     /// Bytes that came, less those that were the file's.
-    beside: Arc<AtomicUsize>,
-    is_too_much: Arc<AtomicBool>,
-    is_too_slow: Arc<AtomicBool>,
+    beside: AtomicUsize,
+    is_too_much: AtomicBool,
+    is_too_slow: AtomicBool,
 }
 
 impl Intake {
@@ -70,33 +73,33 @@ impl Intake {
     }
 
     async fn next(&self, body: &mut BodyDataStream, window: &mut Window) -> Option<io::Result<Bytes>> {
-        let Some(chunk) = window.next(body).await else {
-            self.is_too_slow.store(true, Ordering::Relaxed);
+        let came = &self.0;
+        let Ok(chunk) = window.next(body).await else {
+            came.is_too_slow.store(true, Ordering::Relaxed);
             return Some(Err(io::Error::from(io::ErrorKind::TimedOut)));
         };
         let chunk = match chunk? {
             Ok(chunk) => chunk,
             Err(error) => return Some(Err(io::Error::other(error))),
         };
-        if self.beside.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len() > BESIDE_FILE {
-            self.is_too_much.store(true, Ordering::Relaxed);
+        if came.beside.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len() > BESIDE_FILE {
+            came.is_too_much.store(true, Ordering::Relaxed);
             return Some(Err(io::Error::from(io::ErrorKind::FileTooLarge)));
         }
         Some(Ok(chunk))
     }
 
+    /// Takes bytes that came off: they were the file's.
     fn is_of_the_file(&self, bytes: usize) {
-        // What the parser joined may be less than what came, never more.
-        let _ =
-            self.beside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |beside| Some(beside.saturating_sub(bytes)));
+        self.0.beside.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Why a form was not read.
     fn refused(&self, error: &MultipartError) -> Problem {
-        if self.is_too_slow.load(Ordering::Relaxed) {
+        if self.0.is_too_slow.load(Ordering::Relaxed) {
             return too_slow();
         }
-        if self.is_too_much.load(Ordering::Relaxed) {
+        if self.0.is_too_much.load(Ordering::Relaxed) {
             let detail = format!("the form has more than {BESIDE_FILE} bytes beside its file");
             return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body.too_large", detail);
         }
@@ -111,23 +114,23 @@ struct Window {
     came: usize,
 }
 
+/// Too little came in time.
+struct TooSlow;
+
 impl Window {
     fn new() -> Self {
         Self { until: Instant::now() + WINDOW, came: 0 }
     }
 
-    /// What comes next; nothing when too little came in time.
-    async fn next<S>(&mut self, body: &mut S) -> Option<Option<S::Item>>
-    where
-        S: Stream<Item = Result<Bytes, axum::Error>> + Unpin,
-    {
+    /// The chunk that comes next; none at the end of the body.
+    async fn next(&mut self, body: &mut BodyDataStream) -> Result<Option<Result<Bytes, axum::Error>>, TooSlow> {
         loop {
             match timeout_at(self.until, body.next()).await {
                 Ok(chunk) => {
                     self.came += chunk.as_ref().and_then(|chunk| chunk.as_ref().ok()).map_or(0, Bytes::len);
-                    return Some(chunk);
+                    return Ok(chunk);
                 }
-                Err(_) if self.came < LEAST => return None,
+                Err(_) if self.came < LEAST => return Err(TooSlow),
                 Err(_) => *self = Self::new(),
             }
         }

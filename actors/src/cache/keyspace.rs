@@ -5,6 +5,7 @@
 //! | `safire:K` | the value of `K`: sealed bytes, or the hash of a dict |
 //! | `safire:K:json` | the sealed rendering of the dict `K` |
 //! | `safire:K:lease` | who may write `K`: a token that the reader who missed was given |
+//! | `safire:epoch` | the latest invalidation of everything, for as long as a token from before it lives |
 //!
 //! An invalidation removes all three, so that whoever loaded before it holds a token that no longer
 //! counts and what they write is refused. A token is random: one from before a flush counts no more
@@ -24,7 +25,7 @@ pub(super) const PREFIX: &str = "safire:";
 /// Keys under the prefix that are not the cache's to clear: counters of rate limits.
 pub(super) const NOT_CACHED: &str = "safire:limit";
 
-/// Names the latest invalidation of everything, for as long as a token from before it lives.
+/// The key of the epoch.
 pub(super) const EPOCH: &str = "safire:epoch";
 
 /// Where invalidations are announced, as `<origin> <key>`; `*` is every key.

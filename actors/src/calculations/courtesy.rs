@@ -164,7 +164,9 @@ mod tests {
     fn it_rests_for_no_longer_than_it_may() {
         let courtesy = Courtesy::of(2);
         let (mut guest, _waiter) = (courtesy.guest(), courtesy.waiter());
+        let may = guest.left;
         assert!(guest.rest() >= REST);
+        assert!(guest.left < may, "a rest counts");
         assert!(!guest.is_wanted_to_rest());
         // Another slice, another rest.
         assert!(courtesy.guest().is_wanted_to_rest());

@@ -179,7 +179,7 @@ fn read(message: &Received, known: &MasterData, now: Timestamp) -> Result<Conten
     }
 }
 
-/// Whether a text in a value, or its name, has a NUL: PostgreSQL stores none, and would refuse it for ever.
+/// Looks for a NUL in the texts of a value and in its name: PostgreSQL stores none, and would refuse it for ever.
 fn has_nul(key: &str, value: &Value) -> bool {
     key.contains('\0')
         || match value {

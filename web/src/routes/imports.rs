@@ -101,7 +101,7 @@ async fn import(
     if !body::media_type(&parts.headers).eq_ignore_ascii_case(FORM) {
         return Err(not_a_form());
     }
-    body::is_plain(&parts.headers)?;
+    body::must_be_plain(&parts.headers)?;
     let ready = async { may_import(&app, caller, project).await.and_then(|()| Ok(app.imports.turn(caller.user)?)) };
     let turn = match ready.await {
         Ok(turn) => turn,

@@ -188,17 +188,14 @@ async fn many(
     }
     charge.plants(plants.len()).await?;
     let master_data = app.master_data().await?;
-    let left = plants.into_iter().enumerate();
-    let step = move |(mut left, mut items): (std::iter::Enumerate<std::vec::IntoIter<Value>>, Vec<CalculatedPlant>)| {
-        match left.next() {
-            None => ControlFlow::Break(items),
-            Some((index, plant)) => {
-                items.push(item(index, calculate(index, plant, &master_data)));
-                ControlFlow::Continue((left, items))
-            }
+    let step = move |mut items: Vec<CalculatedPlant>| match plants.get(items.len()) {
+        None => ControlFlow::Break(items),
+        Some(plant) => {
+            items.push(item(items.len(), calculate(items.len(), plant.clone(), &master_data)));
+            ControlFlow::Continue(items)
         }
     };
-    let items = ask(&app, caller, (left, Vec::new()), step).await?;
+    let items = ask(&app, caller, Vec::new(), step).await?;
     let calculated = items.iter().filter(|item| item.result.is_some()).count();
     Ok(Json(CalculatedPlants { calculated, refused: items.len() - calculated, items }))
 }

@@ -17,7 +17,7 @@ use safire_domain::{
 
 use super::{COLUMNS, Dialect, ROW, Refusal, Sink, columns, malformed, row};
 
-/// What may separate cells, the likelier first.
+/// The marks that may separate cells, the likelier first.
 const SEPARATORS: [u8; 3] = *b",;\t";
 
 pub(super) fn read(file: File, given: Dialect, sink: &mut Sink) -> Result<Columns, Refusal> {
@@ -92,13 +92,12 @@ impl Table {
 
     /// The decimal mark that the numbers tell. Who separates by commas has a decimal point, unless numbers tell otherwise.
     fn decimal(&mut self) -> Result<Decimal, Refusal> {
-        let usual = (self.separator == b',').then_some(Decimal::Point);
         let mut weighed = Weighed::default();
         self.rows(|columns, line, cells| {
             columns.weigh(line, cells, &mut weighed);
             Ok(())
         })?;
-        weighed.decide(usual).map_err(Refusal::Ambiguous)
+        weighed.decide(self.separator == b',').map_err(Refusal::Ambiguous)
     }
 
     /// Hands on every row but the headers, with its line.
@@ -239,7 +238,7 @@ mod tests {
         Ok(spool.flat_map(|chunk| unpack(&chunk.unwrap()).unwrap()).collect())
     }
 
-    /// How a program writes a table.
+    /// A program's way to write a table.
     #[derive(Debug, Clone)]
     struct Written {
         separator: Separator,

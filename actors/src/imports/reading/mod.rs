@@ -8,6 +8,7 @@ mod json;
 mod shown;
 mod spool;
 mod xlsx;
+mod xml;
 
 use std::{
     fs::File,
@@ -41,16 +42,16 @@ pub struct Limits {
     pub directory: PathBuf,
 }
 
-/// How a table is written, as far as somebody says so; the rest is told by the table.
+/// The dialect of a table, as far as somebody says it; the rest is told by the table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Dialect {
-    /// What stands before the decimals of a number.
+    /// The mark before the decimals of a number.
     pub decimal: Option<Decimal>,
-    /// What stands between the cells of a CSV.
+    /// The mark between the cells of a CSV.
     pub separator: Option<Separator>,
 }
 
-/// What stands between the cells of a row.
+/// The mark between the cells of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Separator {
     /// `,`
@@ -60,7 +61,7 @@ pub enum Separator {
     #[serde(rename = ";")]
     Semicolon,
     /// A tab.
-    #[serde(rename = "tab", alias = "\t")]
+    #[serde(rename = "tab")]
     Tab,
 }
 
@@ -125,7 +126,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// How many things are wrong.
+    /// The number of things that are wrong.
     fn faults(&self) -> usize {
         if let Self::Columns(faults) = self { faults.len() } else { 1 }
     }

@@ -1,9 +1,9 @@
-//! What a number format of a workbook (ECMA-376, part 1, 18.8.31) makes of a number: what a cell shows is what its
-//! author meant.
+//! Number formats of workbooks (ECMA-376, part 1, 18.8.31), and what they make of a number: a cell's author meant what it
+//! shows.
 
 use safire_domain::table::Cell;
 
-/// How numbers are shown.
+/// A number format.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shown {
     /// By the sections of a format: all numbers; or positive and negative ones; or these and zero.
@@ -16,7 +16,7 @@ struct Section {
     percents: usize,
     /// Commas behind the last digit: each shows a thousandth.
     thousandths: usize,
-    /// What is written before the digits and behind them.
+    /// The text before the digits and the one behind them.
     before: String,
     behind: String,
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Seek, Write},
+    io::{self, BufReader, Seek},
 };
 
 use calamine::{DataRef, Reader, Style, Xlsx, XlsxCellReader, XlsxError};
@@ -12,17 +12,13 @@ use safire_domain::{
 };
 use zip::ZipArchive;
 
-use super::{COLUMNS, Limits, ROW, Refusal, Sink, columns, letters, malformed, row, shown::Shown};
+use super::{COLUMNS, Limits, ROW, Refusal, Sink, columns, letters, malformed, row, shown::Shown, xml::Measure};
 
 /// Files in a workbook.
 const FILES: usize = 1000;
 
-/// Bytes that everything but the sheets may unpack to, and texts in it that cells share: readers keep them in memory.
+/// Bytes that everything but the sheets may unpack to: readers keep it in memory.
 const BESIDE_SHEETS: u64 = 12 << 20;
-const TEXTS: usize = 400_000;
-
-/// Bytes of a text in the XML, and of a tag: a cell has at most 32,767 characters, which may be written as escapes.
-const RUN: usize = 256 << 10;
 
 pub(super) fn read(
     mut file: File,
@@ -83,11 +79,10 @@ fn measure(file: &File, limits: &Limits) -> Result<(), Refusal> {
         let is_sheet = entry.name().map_err(no_archive)?.starts_with("xl/worksheets/");
         let (sum, most) = if is_sheet { (&mut sheets, limits.unpacked) } else { (&mut beside, BESIDE_SHEETS) };
         let left = most - *sum;
-        let mut runs = Runs::default();
-        let unpacked = io::copy(&mut io::Read::take(entry, left + 1), &mut runs);
-        if runs.longest > RUN || runs.texts > TEXTS {
-            let message = format!("the workbook has a cell of more than {RUN} bytes, or more than {TEXTS} texts");
-            return Err(Refusal::TooLarge(message));
+        let mut measure = Measure::default();
+        let unpacked = io::copy(&mut io::Read::take(entry, left + 1), &mut measure);
+        if let Some(what) = measure.too_much {
+            return Err(Refusal::TooLarge(format!("the workbook has {what}")));
         }
         *sum += unpacked.map_err(|error| malformed(format!("the workbook cannot be unpacked: {error}")))?;
         if *sum > most {
@@ -95,41 +90,6 @@ fn measure(file: &File, limits: &Limits) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-/// XML on its way to nowhere: how long its longest text or tag is, and how many shared texts it has. It goes no further than
-/// it may.
-#[derive(Default)]
-struct Runs {
-    longest: usize,
-    texts: usize,
-    length: usize,
-    /// The bytes after a `<`, as far as they may be the name of a shared text.
-    name: Option<Vec<u8>>,
-}
-
-impl Write for Runs {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for byte in bytes {
-            self.length = if matches!(byte, b'<' | b'>') { 0 } else { self.length + 1 };
-            self.longest = self.longest.max(self.length);
-            match (&mut self.name, byte) {
-                (_, b'<') => self.name = Some(Vec::with_capacity(3)),
-                (Some(name), b' ' | b'/' | b'>') => {
-                    self.texts += usize::from(name == b"si");
-                    self.name = None;
-                }
-                (Some(name), byte) if name.len() < 2 => name.push(*byte),
-                _ => self.name = None,
-            }
-        }
-        let is_too_much = self.longest > RUN || self.texts > TEXTS;
-        if is_too_much { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes.len()) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Cells on their way to rows.
@@ -161,7 +121,7 @@ impl Rows<'_> {
                 Some(_) => malformed(format!("line {line}: a cell beyond the {most} columns")),
             });
         }
-        self.bytes += cell.text().len();
+        self.bytes += cell.length();
         if self.bytes > ROW {
             return Err(Refusal::TooLarge(format!("line {line}: a row of more than {ROW} bytes")));
         }
@@ -199,7 +159,7 @@ impl Rows<'_> {
     }
 }
 
-/// What a cell shows.
+/// The cell as it shows itself.
 fn cell(value: &DataRef<'_>, format: Option<&Shown>) -> Cell {
     let number = |number: f64| format.map_or(Cell::Number(number, String::new()), |format| format.of(number));
     match value {

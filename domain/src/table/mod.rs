@@ -4,13 +4,18 @@
 //! (`plant.capacity`) or as a JSON pointer (`/plant/capacity`), with the unit in brackets behind it where it is not
 //! the base unit: `plant.capacity [kt/yr]`. An empty cell leaves its input to the defaults.
 
+mod cell;
+mod weighed;
+
 use safire_engine::inputs::fields::Field;
 use serde_json::{Map, Value, json, value::to_raw_value};
 
 use crate::{
-    number::{self, Decimal, Evidence},
+    number::Decimal,
     operation::{Fault, Row},
 };
+pub use cell::Cell;
+pub use weighed::Weighed;
 
 /// The columns of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,84 +34,6 @@ enum Kind {
     Text,
     /// A number in that unit, or in the one behind the number.
     Quantity(Option<String>, &'static str),
-}
-
-/// A cell as a file has it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
-    /// Text, which may be a number as people write it.
-    Text(String),
-    /// A number as programs write it, with the unit that the cell shows behind it.
-    Number(f64, String),
-    /// What is neither a number nor a text: a date, a boolean, an error.
-    Other(String),
-}
-
-impl Cell {
-    /// Whether nothing is in it.
-    pub fn is_blank(&self) -> bool {
-        matches!(self, Self::Text(text) if text.trim().is_empty())
-    }
-
-    /// What a header or a name says.
-    pub fn text(&self) -> String {
-        match self {
-            Self::Text(text) => text.trim().to_owned(),
-            Self::Number(number, unit) => format!("{number} {unit}").trim_end().to_owned(),
-            Self::Other(_) => String::new(),
-        }
-    }
-}
-
-/// What the numbers of a table say about its decimal mark: the first of each kind.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Weighed {
-    point: Option<Found>,
-    comma: Option<Found>,
-    /// One that is a number either way, with a point in it, and one with a comma.
-    with_point: Option<Found>,
-    with_comma: Option<Found>,
-}
-
-/// A cell, as people find it.
-#[derive(Debug, Clone, PartialEq)]
-struct Found {
-    line: i64,
-    column: String,
-    text: String,
-}
-
-impl std::fmt::Display for Found {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "line {}, column {}: {}", self.line, self.column, self.text)
-    }
-}
-
-impl Weighed {
-    /// The decimal mark of the table; `usual` where no number tells, and none has the other mark. Where it cannot be told,
-    /// why, with advice.
-    pub fn decide(&self, usual: Option<Decimal>) -> Result<Decimal, String> {
-        let advice = "say which mark is before the decimals: ?decimal=. or ?decimal=,";
-        match (&self.point, &self.comma) {
-            (Some(point), Some(comma)) => {
-                Err(format!("{point} has a decimal point; {comma} has a decimal comma; {advice}"))
-            }
-            (Some(_), None) => Ok(Decimal::Point),
-            (None, Some(_)) => Ok(Decimal::Comma),
-            (None, None) => {
-                let (likely, unlikely) = match usual {
-                    Some(Decimal::Comma) => (&self.with_comma, &self.with_point),
-                    _ => (&self.with_point, &self.with_comma),
-                };
-                let Some(either) = unlikely.as_ref().or(likely.as_ref().filter(|_| usual.is_none())) else {
-                    return Ok(usual.unwrap_or(Decimal::Point));
-                };
-                let number = number::split(&either.text).0;
-                let both = [Decimal::Point, Decimal::Comma].map(|mark| mark.read(number).unwrap_or_default());
-                Err(format!("{either} may be {} or {}; {advice}", both[0], both[1]))
-            }
-        }
-    }
 }
 
 /// What every row has to say.
@@ -171,16 +98,8 @@ impl Columns {
     /// Adds what the numbers of a row say about the decimal mark.
     pub fn weigh(&self, line: i64, cells: &[Cell], weighed: &mut Weighed) {
         for (column, cell) in self.0.iter().zip(cells) {
-            let (Kind::Quantity(..), Cell::Text(text)) = (&column.kind, cell) else { continue };
-            let seen = match Evidence::of(number::split(text.trim()).0) {
-                Evidence::Only(Decimal::Point, _) => &mut weighed.point,
-                Evidence::Only(Decimal::Comma, _) => &mut weighed.comma,
-                Evidence::Either(point, comma) if point.abs() < comma.abs() => &mut weighed.with_point,
-                Evidence::Either(..) => &mut weighed.with_comma,
-                Evidence::Same(_) | Evidence::NoNumber => continue,
-            };
-            if seen.is_none() {
-                *seen = Some(Found { line, column: column.header.clone(), text: short(text.trim()) });
+            if let (Kind::Quantity(..), Cell::Text(text)) = (&column.kind, cell) {
+                weighed.add(line, &column.header, text.trim());
             }
         }
     }
@@ -241,15 +160,8 @@ impl Column {
     }
 
     fn value(&self, cell: &Cell, decimal: Option<Decimal>) -> Result<Value, String> {
-        if let Cell::Other(what) = cell {
-            let wanted = if self.kind == Kind::Text { "a text" } else { "a number" };
-            return Err(format!("the cell holds {what}, not {wanted}"));
-        }
-        let Kind::Quantity(unit, base) = &self.kind else { return Ok(json!(cell.text())) };
-        let (number, own) = match cell {
-            Cell::Number(number, own) => (*number, own.clone()),
-            _ => of_text(&cell.text(), decimal)?,
-        };
+        let Kind::Quantity(unit, base) = &self.kind else { return Ok(json!(cell.word()?)) };
+        let (number, own) = cell.quantity(decimal)?;
         let own = Some(own).filter(|own| !own.is_empty());
         let unit: &str = match (unit, &own) {
             (Some(unit), Some(own)) if unit != own => {
@@ -261,27 +173,6 @@ impl Column {
         };
         Ok(json!({ "value": number, "unit": unit }))
     }
-}
-
-/// The number in a text, and the unit behind it.
-fn of_text(text: &str, decimal: Option<Decimal>) -> Result<(f64, String), String> {
-    let (number, unit) = number::split(text);
-    let no_number = || format!("\"{}\" is not a number", short(text));
-    let number = match decimal {
-        Some(decimal) => decimal.read(number).ok_or_else(|| match (Evidence::of(number), decimal) {
-            (Evidence::NoNumber, _) => no_number(),
-            (_, Decimal::Point) => format!("{}: with a decimal point", no_number()),
-            (_, Decimal::Comma) => format!("{}: with a decimal comma", no_number()),
-        })?,
-        None => match Evidence::of(number) {
-            Evidence::Same(number) | Evidence::Only(_, number) => number,
-            Evidence::Either(point, comma) => {
-                return Err(format!("\"{}\" may be {point} or {comma}: write it as a number", short(text)));
-            }
-            Evidence::NoNumber => return Err(no_number()),
-        },
-    };
-    Ok((number, unit.to_owned()))
 }
 
 fn fault(column: &str, pointer: &str, code: &str, message: &str) -> Fault {
@@ -356,26 +247,23 @@ mod tests {
     #[test]
     fn the_decimal_mark_is_told_by_all_numbers_and_never_guessed() {
         let columns = columns(&[&OWN[..], &["plant.capacity", "economics.discount_rate [%]"]].concat()).unwrap();
-        let decided = |rows: &[[&str; 2]], usual: Option<Decimal>| {
+        let decided = |rows: &[[&str; 2]], is_pointed: bool| {
             let mut weighed = Weighed::default();
             for (line, numbers) in (2..).zip(rows) {
                 let cells = [&["A,1", "HEFA", "1.250", "USA"][..], numbers].concat();
                 columns.weigh(line, &texts(&cells), &mut weighed);
             }
-            weighed.decide(usual)
+            weighed.decide(is_pointed)
         };
-        assert_eq!(decided(&[["1.250", ""], ["250,5 kt/yr", "7%"]], None), Ok(Decimal::Comma));
-        assert_eq!(decided(&[["1.250", ""], ["1,250.5", ""]], None), Ok(Decimal::Point));
-        assert_eq!(decided(&[["1.250", ""]], Some(Decimal::Point)), Ok(Decimal::Point));
-        assert_eq!(decided(&[["250", "7"]], None), Ok(Decimal::Point));
-        assert!(
-            decided(&[["1,250", ""]], Some(Decimal::Point)).is_err(),
-            "who has a point does not write a comma alone"
-        );
+        assert_eq!(decided(&[["1.250", ""], ["250,5 kt/yr", "7%"]], false), Ok(Decimal::Comma));
+        assert_eq!(decided(&[["1.250", ""], ["1,250.5", ""]], false), Ok(Decimal::Point));
+        assert_eq!(decided(&[["1.250", ""]], true), Ok(Decimal::Point));
+        assert_eq!(decided(&[["250", "7"]], false), Ok(Decimal::Point));
+        assert!(decided(&[["1,250", ""]], true).is_err(), "who has a point does not write a comma alone");
         let advice = "say which mark is before the decimals: ?decimal=. or ?decimal=,";
-        let refused = decided(&[["250", ""], ["1.250 t/yr", ""]], None).unwrap_err();
+        let refused = decided(&[["250", ""], ["1.250 t/yr", ""]], false).unwrap_err();
         assert_eq!(refused, format!("line 3, column plant.capacity: 1.250 t/yr may be 1.25 or 1250; {advice}"));
-        let refused = decided(&[["250,5", "0.07"]], Some(Decimal::Point)).unwrap_err();
+        let refused = decided(&[["250,5", "0.07"]], true).unwrap_err();
         let both = "line 2, column economics.discount_rate [%]: 0.07 has a decimal point; \
             line 2, column plant.capacity: 250,5 has a decimal comma";
         assert_eq!(refused, format!("{both}; {advice}"));
